@@ -1,0 +1,272 @@
+"""The effects: everything that a flow can ask for, and nothing else.
+
+A flow is a generator. It yields an effect, is sent the reply (or thrown the error), and returns
+its result; flows compose with `yield from`. Whoever holds a flow can drive it: the three
+adapters, the simulator, a recorder, a test that sends replies by hand.
+
+| effect  | reply               | what the driver does                                             |
+|---------|---------------------|------------------------------------------------------------------|
+| Emit    | None                | hands the events over one by one; resumes when all were taken    |
+| Send    | HttpHead            | opens an HTTP exchange and waits for the head of the answer      |
+| Receive | bytes, b"" = end    | gives what the socket has, at once                               |
+| Close   | None                | ends an exchange; the connection is kept if its body was read    |
+| Resolve | addresses           | asks the resolver for every address of a host                    |
+| Call    | its return value    | runs user code; an `async def` is awaited                        |
+| Gather  | list of outcomes    | runs flows side by side; none outlives it                        |
+| Within  | the flow's result   | runs a flow under a limit of time, or throws TimedOut            |
+| Sleep   | None                |                                                                  |
+| Now     | seconds since epoch | never goes back within a run                                     |
+| Entropy | bytes               | the only chance there is                                         |
+
+Invariants. The set is closed: a new provider, tool or orchestrator is a new flow. A reply is a
+plain value; an exchange is known to a flow by its number alone. A driver throws TakoErrors into a
+flow (and, for Call, what the function raised). Cleanup is never an effect: exchanges that a flow
+leaves open are closed by the driver when the flow ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Generic, TypeAlias, TypeVar
+
+__all__ = [
+    "Call",
+    "Close",
+    "Effect",
+    "Emit",
+    "Entropy",
+    "Failed",
+    "Flow",
+    "Gather",
+    "HttpHead",
+    "HttpRequest",
+    "Now",
+    "OnError",
+    "Outcome",
+    "Receive",
+    "Resolve",
+    "Send",
+    "Sleep",
+    "Succeeded",
+    "TlsOptions",
+    "Within",
+    "call",
+    "entropy",
+    "gather",
+    "now",
+    "receive",
+    "resolve",
+    "send",
+    "sleep",
+    "within",
+]
+
+T = TypeVar("T")
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+EVENT_BUFFER = 64
+"""Events that the children of a Gather may be ahead of the consumer, all together."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """Who we are and whom we trust. The system's roots are always trusted, unless told otherwise."""
+
+    extra_roots: str | None = None
+    """PEM certificates to trust besides the system's."""
+    client_cert: str | None = None
+    """Path of the PEM file with our certificate chain."""
+    client_key: str | None = None
+    """Path of its key, if it is not in the same file."""
+    system_roots: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP request, whole. Header values hold secrets, so they are not in the repr."""
+
+    method: str
+    url: str
+    headers: Headers = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+    connect_timeout: float | None = 10.0
+    """Seconds for name, connection and TLS."""
+    read_timeout: float | None = 120.0
+    """Seconds between two reads; the answer as a whole is bounded with Within."""
+    pinned_address: str | None = None
+    """Connect to this IP address; the name in the URL is still the one that TLS checks. No proxy."""
+    tls: TlsOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpHead:
+    """The head of an answer: names are in lower case. `exchange` is the number to receive from."""
+
+    status: int
+    headers: Headers
+    exchange: int
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class OnError(Enum):
+    """What a Gather does when a child fails."""
+
+    STOP = "stop"
+    """Cancel the others, wait for them, and throw the first error."""
+    COLLECT = "collect"
+    """Let the others finish; the failure is an outcome."""
+
+
+@dataclass(slots=True)
+class Emit:
+    """Hand events to whoever iterates. The flow goes on when the last of them was taken."""
+
+    events: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    request: HttpRequest
+
+
+@dataclass(slots=True)
+class Receive:
+    exchange: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    exchange: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    host: str
+    port: int = 443
+
+
+@dataclass(slots=True)
+class Call:
+    """Run a function that is not ours: a tool, a callback, a blocking library.
+
+    With `token_argument` the driver passes, under that name, a CancellationToken that is
+    cancelled when the call should stop.
+    """
+
+    function: Callable[..., Any]
+    arguments: Sequence[Any] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    token_argument: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Run flows side by side, `limit` at a time. Outcomes come in the order of the flows."""
+
+    flows: tuple[Flow[Any], ...]
+    limit: int | None = None
+    on_error: OnError = OnError.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    seconds: float
+    flow: Flow[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Entropy:
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded(Generic[T]):
+    """The outcome of a child that returned."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The outcome of a child that raised, or was cancelled."""
+
+    error: Exception
+
+
+Outcome: TypeAlias = Succeeded[T] | Failed
+Effect: TypeAlias = (
+    Emit | Send | Receive | Close | Resolve | Call | Gather | Within | Sleep | Now | Entropy
+)
+Flow: TypeAlias = Generator[Effect, Any, T]
+
+
+# The helpers give a reply its type: `head = yield from send(request)`.
+
+
+def send(request: HttpRequest) -> Flow[HttpHead]:
+    """Open an exchange; raises TransportError or TimedOut."""
+    head: HttpHead = yield Send(request)
+    return head
+
+
+def receive(exchange: int) -> Flow[bytes]:
+    """What the socket has, b"" at the end of the body; raises TransportError or TimedOut."""
+    data: bytes = yield Receive(exchange)
+    return data
+
+
+def resolve(host: str, port: int = 443) -> Flow[tuple[str, ...]]:
+    """Every address of the host; raises TransportError."""
+    addresses: tuple[str, ...] = yield Resolve(host, port)
+    return addresses
+
+
+def call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Flow[Any]:
+    """The function's return value, awaited if need be; raises what it raises."""
+    return (yield Call(function, arguments, keywords))
+
+
+def gather(
+    *flows: Flow[T], limit: int | None = None, on_error: OnError = OnError.STOP
+) -> Flow[list[Outcome[T]]]:
+    """Outcomes in the order of the flows."""
+    outcomes: list[Outcome[T]] = yield Gather(flows, limit, on_error)
+    return outcomes
+
+
+def within(seconds: float, flow: Flow[T]) -> Flow[T]:
+    """The flow's result; raises TimedOut, whose `partial` is what the flow still gave back."""
+    result: T = yield Within(seconds, flow)
+    return result
+
+
+def sleep(seconds: float) -> Flow[None]:
+    yield Sleep(seconds)
+
+
+def now() -> Flow[float]:
+    moment: float = yield Now()
+    return moment
+
+
+def entropy(size: int) -> Flow[bytes]:
+    chance: bytes = yield Entropy(size)
+    return chance
