@@ -1,0 +1,181 @@
+"""Steps: the state of a flow that is being driven. Every driver holds one per flow.
+
+A flow under `Within` is a flow inside a flow with a deadline, so the state is a stack of frames.
+The driver performs what `send` or `throw` return and knows nothing of nesting, deadlines or the
+rules of cancelling; those are here, once, for all adapters and the simulator.
+
+| state     | how it is reached                         | what the flow gets at its next wait       |
+|-----------|-------------------------------------------|-------------------------------------------|
+| running   | from the start                            | replies                                   |
+| expired   | a frame's deadline passed (`interrupt`)   | Cancelled, until that frame ends; then its |
+|           |                                           | parent gets TimedOut and is running again  |
+| cancelled | the token was cancelled, or `cancel()`    | Cancelled, until the flow ends             |
+| ended     | the flow returned or raised               |                                           |
+
+Invariants. An effect is only handed to the driver while its frame is running, but for Emit, which
+is always allowed: a cancelled flow may still say what it has. A flow that swallows Cancelled for
+ever is closed after MAX_REFUSALS tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from tako.cancellation import CancellationToken
+from tako.effects import Effect, Emit, Failed, Flow, Within
+from tako.errors import Cancelled, TakoError, TimedOut
+
+__all__ = ["Returned", "Steps"]
+
+T = TypeVar("T")
+
+MAX_REFUSALS = 100
+
+
+@dataclass(slots=True)
+class Returned(Generic[T]):
+    """The flow has ended and this is its result."""
+
+    value: T
+
+    def unwrap(self) -> T:
+        """The result. A flow whose events already told of its failure returns it as Failed; it is
+        raised here, when the result is asked for, and not in the iteration."""
+        if type(self.value) is Failed:
+            raise self.value.error
+        return self.value
+
+
+@dataclass(slots=True)
+class _Frame:
+    flow: Flow[Any]
+    deadline: float | None
+    seconds: float | None = None
+    expired: bool = False
+
+
+class Steps(Generic[T]):
+    """A flow on its way: `send` or `throw`, perform what comes back, and again.
+
+    `clock` is the driver's monotonic clock; it is read only where a Within asks for it.
+    """
+
+    __slots__ = ("_cancelled", "_clock", "_frames", "_refusals", "_resume", "token")
+
+    def __init__(
+        self,
+        flow: Flow[T],
+        clock: Callable[[], float],
+        token: CancellationToken | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self._frames = [_Frame(flow, deadline)]
+        self._resume = flow.send  # the innermost flow's, kept at hand for the hot path
+        self._clock = clock
+        self._cancelled = False
+        self._refusals = 0
+        self.token = token
+
+    @property
+    def deadline(self) -> float | None:
+        """When the innermost flow has to be done, on the driver's clock."""
+        return self._frames[-1].deadline if self._frames else None
+
+    def send(self, reply: Any) -> Effect | Returned[T]:
+        """Resume with a reply: the next effect to perform, or Returned. Raises what the flow raises."""
+        try:
+            effect = self._resume(reply)
+        except StopIteration as stop:
+            return self._pop(stop.value, None)
+        except Exception as error:
+            return self._pop(None, error)
+        return effect if type(effect) is Emit else self._admit(effect)
+
+    def throw(self, error: Exception) -> Effect | Returned[T]:
+        """Resume with a failure; otherwise like `send`."""
+        return self._admit_or_pop(error)
+
+    def interrupt(self) -> Effect | Returned[T]:
+        """Resume after a wait that the token or the deadline cut short."""
+        return self.throw(self._reason())
+
+    def cancel(self) -> Effect | Returned[T]:
+        """Resume with Cancelled, now and at each wait from now on: the driver itself has to stop."""
+        self._cancelled = True
+        return self.throw(Cancelled())
+
+    def close(self) -> None:
+        """Close what is left of the flow, innermost first."""
+        while self._frames:
+            self._frames.pop().flow.close()
+
+    @property
+    def must_stop(self) -> bool:
+        """True when the token is cancelled or the deadline has passed: do not wait for anything."""
+        if self._cancelled or (self.token is not None and self.token.is_cancelled):
+            return True
+        deadline = self.deadline
+        return deadline is not None and self._clock() >= deadline
+
+    def _reason(self) -> Cancelled:
+        """Why the wait was cut short; marks the outermost frame whose time is up."""
+        if self._cancelled or (self.token is not None and self.token.is_cancelled):
+            self._cancelled = True
+            return Cancelled()
+        moment = self._clock()
+        for frame in self._frames:
+            if frame.deadline is not None and moment >= frame.deadline:
+                frame.expired = True
+                return Cancelled("cancelled: the time limit was reached")
+        return Cancelled()
+
+    def _admit(self, effect: Effect) -> Effect | Returned[T]:
+        """Give an effect to the driver, unless it opens a frame or must be refused."""
+        while True:
+            if type(effect) is Emit:
+                return effect
+            if self.must_stop:
+                self._refusals += 1
+                if self._refusals > MAX_REFUSALS:
+                    self.close()
+                    raise Cancelled("cancelled: the flow would not stop and was closed")
+                if type(effect) is Within:
+                    effect.flow.close()
+                return self._admit_or_pop(self._reason())
+            if type(effect) is not Within:
+                return effect
+            deadline = self._clock() + effect.seconds
+            outer = self.deadline
+            deadline = deadline if outer is None else min(deadline, outer)
+            self._frames.append(_Frame(effect.flow, deadline, effect.seconds))
+            self._resume = effect.flow.send
+            try:
+                effect = self._resume(None)
+            except StopIteration as stop:
+                return self._pop(stop.value, None)
+            except Exception as error:
+                return self._pop(None, error)
+
+    def _admit_or_pop(self, error: Exception) -> Effect | Returned[T]:
+        try:
+            effect = self._frames[-1].flow.throw(error)
+        except StopIteration as stop:
+            return self._pop(stop.value, None)
+        except Exception as raised:
+            return self._pop(None, raised)
+        return self._admit(effect)
+
+    def _pop(self, value: Any, error: Exception | None) -> Effect | Returned[T]:
+        """The innermost flow has ended: resume its parent with the result."""
+        frame = self._frames.pop()
+        if not self._frames:
+            if error is not None:
+                raise error
+            return Returned(value)
+        self._resume = self._frames[-1].flow.send
+        if frame.expired and (error is None or isinstance(error, Cancelled)):
+            partial = error.partial if isinstance(error, TakoError) else value
+            error = TimedOut(f"not done within {frame.seconds:g} seconds", partial=partial)
+        return self.send(value) if error is None else self._admit_or_pop(error)
