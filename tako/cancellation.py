@@ -24,11 +24,12 @@ def _nothing() -> None:
 class CancellationToken:
     """A switch that stops what it was handed to: `token.cancel()`, from anywhere."""
 
-    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_parent_undo")
+    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_parent", "_parent_undo")
 
     def __init__(self) -> None:
         self._cancelled = False
         self._callbacks: dict[object, Callable[[], None]] = {}
+        self._parent: CancellationToken | None = None
         self._parent_undo: Callable[[], None] = _nothing
 
     def __repr__(self) -> str:
@@ -40,14 +41,18 @@ class CancellationToken:
         return self._cancelled
 
     def cancel(self) -> None:
-        """Stop everything that listens. Idempotent and irreversible."""
+        """Stop everything that listens, whatever one of the listeners raises. Idempotent, irreversible."""
         self._cancelled = True
         while self._callbacks:
             try:
                 _, callback = self._callbacks.popitem()
             except KeyError:
                 return  # another thread took the last one
-            callback()
+            try:
+                callback()
+            except BaseException:
+                self.cancel()
+                raise
 
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` once the token is; for loops in tools that have no other place to stop."""
@@ -74,9 +79,11 @@ class CancellationToken:
         """A token that is cancelled with this one, and can be cancelled alone.
 
         The parent holds it weakly: a token that lives as long as the server does not collect
-        the children of every request.
+        the children of every request. The child holds the parent, so that a chain of tokens does
+        not break where nobody holds the one in the middle.
         """
         child = CancellationToken()
+        child._parent = self
         reference = weakref.ref(child, lambda _: child_died())
 
         def cascade() -> None:
@@ -90,3 +97,4 @@ class CancellationToken:
     def detach(self) -> None:
         """Cut this token from its parent, for good. What a driver does when its work has ended."""
         self._parent_undo()
+        self._parent = None

@@ -195,7 +195,7 @@ class Final:
     kind: ClassVar[Literal["final"]] = "final"
     text: str
     usage: Usage
-    result: RunResult
+    result: RunResult[Any]
 
 
 OrchEvent: TypeAlias = (

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -55,6 +55,7 @@ __all__ = [
     "ToolResultPart",
     "ToolSchema",
     "Usage",
+    "Value",
     "describe",
 ]
 
@@ -71,16 +72,18 @@ def describe(error: ValidationError) -> str:
     )
 
 
-class _Value(BaseModel):
+class Value(BaseModel):
     """A frozen model whose constructor raises InvalidInput instead of Pydantic's error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    called: ClassVar[str | None] = None
+    """What errors call it, where that is not the name of the class."""
 
     def __init__(self, **fields: Any) -> None:
         try:
             self.__pydantic_validator__.validate_python(fields, self_instance=self)
         except ValidationError as error:
-            raise InvalidInput(f"{type(self).__name__}: {describe(error)}") from error
+            raise InvalidInput(f"{self.called or type(self).__name__}: {describe(error)}") from error
 
 
 class Role(str, Enum):
@@ -92,28 +95,28 @@ class Role(str, Enum):
     TOOL = "tool"
 
 
-class CacheControl(_Value):
+class CacheControl(Value):
     """The end of a prefix that the vendor should keep. Vendors without marks do not see it."""
 
     type: Literal["ephemeral"] = "ephemeral"
     ttl: Literal["5m", "1h"] | None = None
 
 
-class Replay(_Value):
+class Replay(Value):
     """Opaque data of one vendor, to be given back to it unchanged."""
 
     vendor: str
     data: dict[str, Any] = Field(repr=False)
 
 
-class TextPart(_Value):
+class TextPart(Value):
     type: Literal["text"] = "text"
     text: str
     cache_control: CacheControl | None = None
     replay: Replay | None = None
 
 
-class ImagePart(_Value):
+class ImagePart(Value):
     """An image as base64; a `data:` URL is taken apart."""
 
     type: Literal["image"] = "image"
@@ -140,7 +143,7 @@ class ImagePart(_Value):
         return data
 
 
-class ImageUrlPart(_Value):
+class ImageUrlPart(Value):
     """An image that the vendor fetches."""
 
     type: Literal["image_url"] = "image_url"
@@ -156,7 +159,7 @@ class ImageUrlPart(_Value):
         return url
 
 
-class ThinkingPart(_Value):
+class ThinkingPart(Value):
     """A whole block of thinking. Never part of the answer's text."""
 
     type: Literal["thinking"] = "thinking"
@@ -164,7 +167,7 @@ class ThinkingPart(_Value):
     replay: Replay | None = None
 
 
-class ToolCallPart(_Value):
+class ToolCallPart(Value):
     """A call that the model asks for. `args` is any JSON; text that was no JSON stays a string."""
 
     type: Literal["tool_call"] = "tool_call"
@@ -174,7 +177,7 @@ class ToolCallPart(_Value):
     replay: Replay | None = None
 
 
-class ToolResultPart(_Value):
+class ToolResultPart(Value):
     """The answer to one call: text, or any JSON."""
 
     type: Literal["tool_result"] = "tool_result"
@@ -185,7 +188,7 @@ class ToolResultPart(_Value):
     cache_control: CacheControl | None = None
 
 
-class OpaquePart(_Value):
+class OpaquePart(Value):
     """A block that tako does not interpret, kept for the vendor that it came from."""
 
     type: Literal["opaque"] = "opaque"
@@ -197,7 +200,7 @@ Part: TypeAlias = Annotated[
     Field(discriminator="type"),
 ]
 
-_PART_TYPES: dict[str, type[_Value]] = {
+_PART_TYPES: dict[str, type[Value]] = {
     "text": TextPart,
     "image": ImagePart,
     "image_url": ImageUrlPart,
@@ -266,17 +269,20 @@ def _parts(content: str | Iterable[Part]) -> tuple[Part, ...]:
     return (TextPart(text=content),) if isinstance(content, str) else tuple(content)
 
 
-class _Encodable(_Value):
+class _Encodable(Value):
     """A value that keeps what an encoder made of it, so that a long history is encoded once."""
 
     __slots__ = ("_encoded",)
+
+    if TYPE_CHECKING:
+        _encoded: ClassVar[tuple[object, bytes]]  # a slot, not a field
 
     def encoded(self, codec: object, encode: Callable[[Self], bytes]) -> bytes:
         """`encode(self)`, kept with the value for as long as the same codec asks for it."""
         try:
             kept_for, data = self._encoded
             if kept_for == codec:
-                return data  # type: ignore[no-any-return]
+                return data
         except AttributeError:
             pass
         data = encode(self)
@@ -325,7 +331,7 @@ class ToolSchema(_Encodable):
     cache_control: CacheControl | None = None
 
 
-class Usage(_Value):
+class Usage(Value):
     """Tokens that were counted by the vendor. None is "not known"; zero means zero.
 
     input_tokens holds all that was read, cached or not, and output_tokens all that was written,
@@ -346,24 +352,21 @@ class Usage(_Value):
 
     def __add__(self, other: Usage) -> Usage:
         """The sum field by field; what neither knows stays None. `raw` belongs to one call only."""
-        if not isinstance(other, Usage):
+        if type(other) is not Usage:
             return NotImplemented
-        return Usage(
-            input_tokens=_sum(self.input_tokens, other.input_tokens),
-            output_tokens=_sum(self.output_tokens, other.output_tokens),
-            cache_read_tokens=_sum(self.cache_read_tokens, other.cache_read_tokens),
-            cache_write_tokens=_sum(self.cache_write_tokens, other.cache_write_tokens),
-            reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
-        )
+        ours, others = self.__dict__, other.__dict__
+        sums: dict[str, Any] = {}
+        for name in _COUNTS:
+            mine, theirs = ours[name], others[name]
+            if mine is not None or theirs is not None:
+                sums[name] = (mine or 0) + (theirs or 0)
+        return Usage(**sums)
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    if one is None:
-        return other
-    return one if other is None else one + other
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
-class ChatRequest(_Value):
+class ChatRequest(Value):
     """One call of a model. An empty `model` is the provider's own."""
 
     model: str = ""
@@ -380,12 +383,12 @@ class ChatRequest(_Value):
     """A JSON schema that the answer has to follow."""
     stream: bool = False
     """Read by PythonProvider's functions; which method is called decides for everybody else."""
-    metadata: Mapping[str, str] = Field(default_factory=dict)
-    extra: Mapping[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, str] = Field(default_factory=dict)
+    extra: dict[str, Any] = Field(default_factory=dict)
     """Fields of the vendor's own request, merged into the body last."""
 
 
-class ChatResponse(_Value):
+class ChatResponse(Value):
     """A model's whole answer. `finish_reason` is the common one, `raw_finish_reason` the vendor's."""
 
     message: Message
@@ -401,17 +404,17 @@ class ChatResponse(_Value):
         return self.message.text
 
 
-class Principal(_Value):
+class Principal(Value):
     """On whose behalf a run is made."""
 
     tenant_id: str = "anonymous"
     user_id: str = "anonymous"
     roles: tuple[str, ...] = ()
     trace_id: str | None = None
-    metadata: Mapping[str, str] = Field(default_factory=dict)
+    metadata: dict[str, str] = Field(default_factory=dict)
 
 
-class Capabilities(_Value):
+class Capabilities(Value):
     """What a provider can do, and what it costs where that is known."""
 
     max_context_tokens: int = 0

@@ -5,15 +5,20 @@ order as long as fewer than `limit` run. It closes for good when a child fails u
 or when the driver closes it: from then on nothing starts, those that wait count as cancelled, and
 the driver cancels those that run. It is done when none waits or runs.
 
-Invariant: outcomes stand in the order of the flows, whatever finished first.
+Invariants. Outcomes stand in the order of the flows, whatever finished first. A parent whose time
+is up, or whose token is cancelled, is interrupted if that cost it a child; what the others gave is
+the `partial` of its Cancelled.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tako.effects import Failed, Flow, Gather, OnError, Outcome
+from tako.effects import Effect, Failed, Flow, Gather, OnError, Outcome
 from tako.errors import Cancelled
+
+if TYPE_CHECKING:
+    from tako.driving.steps import Returned, Steps
 
 __all__ = ["Gathering"]
 
@@ -68,3 +73,13 @@ class Gathering:
         if self.error is not None:
             raise self.error
         return [outcome for outcome in self._outcomes if outcome is not None]
+
+    def resume(self, steps: Steps[Any]) -> Effect | Returned[Any]:
+        """Go on with the parent; only when done. What `Steps.send` gives and raises."""
+        outcomes = [outcome for outcome in self._outcomes if outcome is not None]
+        failure = self.error
+        if (failure is None or isinstance(failure, Cancelled)) and steps.must_stop:
+            for outcome in outcomes:
+                if type(outcome) is Failed and isinstance(outcome.error, Cancelled):
+                    return steps.interrupt(partial=outcomes)
+        return steps.send(outcomes) if failure is None else steps.throw(failure)

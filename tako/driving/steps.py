@@ -14,24 +14,27 @@ rules of cancelling; those are here, once, for all adapters and the simulator.
 
 Invariants. An effect is only handed to the driver while its frame is running, but for Emit, which
 is always allowed: a cancelled flow may still say what it has. A flow that swallows Cancelled for
-ever is closed after MAX_REFUSALS tries.
+ever is closed after MAX_REFUSALS tries. Nothing here recurses, however many flows are nested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
 from tako.effects import Effect, Emit, Failed, Flow, Within
-from tako.errors import Cancelled, TakoError, TimedOut
+from tako.errors import Cancelled, TimedOut
 
 __all__ = ["Returned", "Steps"]
 
 T = TypeVar("T")
 
 MAX_REFUSALS = 100
+
+_Resumption: TypeAlias = tuple[Callable[[Any], Effect], Any]
+"""Which flow is resumed next, and with what: its `send` or `throw`, and the argument."""
 
 
 @dataclass(slots=True)
@@ -43,7 +46,7 @@ class Returned(Generic[T]):
     def unwrap(self) -> T:
         """The result. A flow whose events already told of its failure returns it as Failed; it is
         raised here, when the result is asked for, and not in the iteration."""
-        if type(self.value) is Failed:
+        if isinstance(self.value, Failed):
             raise self.value.error
         return self.value
 
@@ -54,6 +57,7 @@ class _Frame:
     deadline: float | None
     seconds: float | None = None
     expired: bool = False
+    refusals: int = 0
 
 
 class Steps(Generic[T]):
@@ -62,7 +66,7 @@ class Steps(Generic[T]):
     `clock` is the driver's monotonic clock; it is read only where a Within asks for it.
     """
 
-    __slots__ = ("_cancelled", "_clock", "_frames", "_refusals", "_resume", "token")
+    __slots__ = ("_cancelled", "_clock", "_frames", "_resume", "token")
 
     def __init__(
         self,
@@ -75,7 +79,6 @@ class Steps(Generic[T]):
         self._resume = flow.send  # the innermost flow's, kept at hand for the hot path
         self._clock = clock
         self._cancelled = False
-        self._refusals = 0
         self.token = token
 
     @property
@@ -85,21 +88,32 @@ class Steps(Generic[T]):
 
     def send(self, reply: Any) -> Effect | Returned[T]:
         """Resume with a reply: the next effect to perform, or Returned. Raises what the flow raises."""
+        step: Effect | Returned[T] | _Resumption
         try:
             effect = self._resume(reply)
         except StopIteration as stop:
-            return self._pop(stop.value, None)
+            step = self._pop(stop.value, None)
         except Exception as error:
-            return self._pop(None, error)
-        return effect if type(effect) is Emit else self._admit(effect)
+            step = self._pop(None, error)
+        else:
+            if type(effect) is Emit:
+                return effect
+            step = self._admit(effect)
+        return self._run(*step) if isinstance(step, tuple) else step
 
     def throw(self, error: Exception) -> Effect | Returned[T]:
         """Resume with a failure; otherwise like `send`."""
-        return self._admit_or_pop(error)
+        return self._run(self._frames[-1].flow.throw, error)
 
-    def interrupt(self) -> Effect | Returned[T]:
-        """Resume after a wait that the token or the deadline cut short."""
-        return self.throw(self._reason())
+    def interrupt(self, *, partial: Any = None, abandoned: bool = False) -> Effect | Returned[T]:
+        """Resume after a wait that the token or the deadline cut short.
+
+        `partial` is what there was of the reply; `abandoned` says that the function which was
+        called is still running.
+        """
+        error = self._reason()
+        error.partial, error.abandoned = partial, abandoned
+        return self.throw(error)
 
     def cancel(self) -> Effect | Returned[T]:
         """Resume with Cancelled, now and at each wait from now on: the driver itself has to stop."""
@@ -107,9 +121,12 @@ class Steps(Generic[T]):
         return self.throw(Cancelled())
 
     def close(self) -> None:
-        """Close what is left of the flow, innermost first."""
-        while self._frames:
-            self._frames.pop().flow.close()
+        """Close what is left of the flow, innermost first, all of it whatever one of them raises."""
+        if self._frames:
+            try:
+                self._frames.pop().flow.close()
+            finally:
+                self.close()
 
     @property
     def must_stop(self) -> bool:
@@ -131,51 +148,64 @@ class Steps(Generic[T]):
                 return Cancelled("cancelled: the time limit was reached")
         return Cancelled()
 
-    def _admit(self, effect: Effect) -> Effect | Returned[T]:
-        """Give an effect to the driver, unless it opens a frame or must be refused."""
+    def _run(self, resume: Callable[[Any], Effect], argument: Any) -> Effect | Returned[T]:
+        """Resume flows until one has an effect for the driver, or the outermost has ended."""
+        step: Effect | Returned[T] | _Resumption
         while True:
-            if type(effect) is Emit:
-                return effect
-            if self.must_stop:
-                self._refusals += 1
-                if self._refusals > MAX_REFUSALS:
-                    self.close()
-                    raise Cancelled("cancelled: the flow would not stop and was closed")
-                if type(effect) is Within:
-                    effect.flow.close()
-                return self._admit_or_pop(self._reason())
-            if type(effect) is not Within:
-                return effect
-            deadline = self._clock() + effect.seconds
-            outer = self.deadline
-            deadline = deadline if outer is None else min(deadline, outer)
-            self._frames.append(_Frame(effect.flow, deadline, effect.seconds))
-            self._resume = effect.flow.send
             try:
-                effect = self._resume(None)
+                effect = resume(argument)
             except StopIteration as stop:
-                return self._pop(stop.value, None)
+                step = self._pop(stop.value, None)
             except Exception as error:
-                return self._pop(None, error)
+                step = self._pop(None, error)
+            else:
+                step = self._admit(effect)
+            if not isinstance(step, tuple):
+                return step
+            resume, argument = step
 
-    def _admit_or_pop(self, error: Exception) -> Effect | Returned[T]:
+    def _admit(self, effect: Effect) -> Effect | Returned[T] | _Resumption:
+        """Give an effect to the driver, unless it opens a frame or must be refused."""
+        if type(effect) is Emit:
+            return effect
+        if self.must_stop:
+            return self._refuse(effect)
+        if type(effect) is not Within:
+            return effect
+        deadline = self._clock() + effect.seconds
+        outer = self.deadline
+        deadline = deadline if outer is None else min(deadline, outer)
+        self._frames.append(_Frame(effect.flow, deadline, effect.seconds))
+        self._resume = effect.flow.send
+        return self._resume, None
+
+    def _refuse(self, effect: Effect) -> _Resumption | Returned[T]:
+        """There is no more waiting: throw the reason, and close the flow that will not hear it."""
+        if type(effect) is Within:
+            effect.flow.close()
+        frame = self._frames[-1]
+        reason = self._reason()
+        frame.refusals += 1
+        if frame.refusals <= MAX_REFUSALS:
+            return frame.flow.throw, reason
         try:
-            effect = self._frames[-1].flow.throw(error)
-        except StopIteration as stop:
-            return self._pop(stop.value, None)
-        except Exception as raised:
-            return self._pop(None, raised)
-        return self._admit(effect)
+            frame.flow.close()
+        except Exception as error:
+            return self._pop(None, error)
+        return self._pop(None, Cancelled("cancelled: the flow would not stop and was closed"))
 
-    def _pop(self, value: Any, error: Exception | None) -> Effect | Returned[T]:
+    def _pop(self, value: Any, error: Exception | None) -> _Resumption | Returned[T]:
         """The innermost flow has ended: resume its parent with the result."""
         frame = self._frames.pop()
         if not self._frames:
             if error is not None:
                 raise error
             return Returned(value)
-        self._resume = self._frames[-1].flow.send
+        parent = self._frames[-1].flow
+        self._resume = parent.send
         if frame.expired and (error is None or isinstance(error, Cancelled)):
-            partial = error.partial if isinstance(error, TakoError) else value
-            error = TimedOut(f"not done within {frame.seconds:g} seconds", partial=partial)
-        return self.send(value) if error is None else self._admit_or_pop(error)
+            partial = error.partial if isinstance(error, Cancelled) else value
+            late = TimedOut(f"not done within {frame.seconds:g} seconds", partial=partial)
+            late.__cause__ = error
+            error = late
+        return (parent.send, value) if error is None else (parent.throw, error)

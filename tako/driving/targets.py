@@ -10,22 +10,28 @@ from tako.errors import InvalidInput
 
 __all__ = ["MakesFlow", "as_flow"]
 
-T = TypeVar("T", covariant=True)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @runtime_checkable
-class MakesFlow(Protocol[T]):
+class MakesFlow(Protocol[T_co]):
     """An agent or any other orchestrator."""
 
-    def flow(self, *arguments: Any, **options: Any) -> Flow[T]: ...
+    def flow(self, prompt: Any, *, streaming: bool = False, **options: Any) -> Flow[T_co]: ...
 
 
-def as_flow(target: Flow[T] | MakesFlow[T], *arguments: Any, **options: Any) -> Flow[T]:
-    """The flow itself, or the one that an agent makes of a prompt and its options."""
+def as_flow(
+    target: Flow[T] | MakesFlow[T], *arguments: Any, streaming: bool = False, **options: Any
+) -> Flow[T]:
+    """The flow itself, or the one that an agent makes of a prompt and its options.
+
+    `streaming` is for the agent: whether somebody will look at the answer while it is made.
+    """
     if isinstance(target, Generator):
         if arguments or options:
             raise InvalidInput("a flow has its arguments already; pass the prompt when it is made")
         return target
     if isinstance(target, MakesFlow):
-        return target.flow(*arguments, **options)
+        return target.flow(*arguments, streaming=streaming, **options)
     raise InvalidInput(f"expected an agent or a flow, not {type(target).__name__}")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tako import _adapters
 from tako.effects import Failed, Flow
-from tako.errors import ProtocolError, TakoError
+from tako.errors import InvalidInput, ProtocolError, TakoError
 from tako.events import (
     ChatChunk,
     ChatEnd,
@@ -130,14 +130,19 @@ class StreamDecoder(ABC):
 
     def feed(self, data: bytes) -> list[ChatChunk]:
         """The chunks that these bytes complete; b"" is the end of the input. Never raises."""
+        return [] if self.ended else self._taken(self.decode, data)
+
+    def _taken(self, take: Callable[[Any, list[ChatChunk]], None], source: Any) -> list[ChatChunk]:
+        """The chunks that `take` appends, and those that tell of what it raised."""
         chunks: list[ChatChunk] = []
-        if self.ended:
-            return chunks
         try:
-            self.decode(data, chunks)
+            take(source, chunks)
+        except (InvalidInput, KeyError, IndexError, AttributeError) as error:
+            # InvalidInput: one of our own values was made from what the peer sent.
+            self._break(chunks, unexpected_shape(error))
         except TakoError as error:
             self._break(chunks, error)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             self._break(chunks, unexpected_shape(error))
         else:
             self.ended = bool(chunks) and type(chunks[-1]) is ChatEnd
@@ -243,3 +248,11 @@ class ResponseBuilder:
             response_id=end.response_id,
             request_id=request_id,
         )
+
+    def finish(self, request_id: str | None = None) -> ChatResponse:
+        """The whole response; raises the error that broke it, with what there was as `partial`."""
+        response = self.response(request_id)
+        if self.error is None:
+            return response
+        self.error.partial, self.error.usage = response, response.usage
+        raise self.error

@@ -43,7 +43,7 @@ def parse_json(data: bytes, what: str = "the answer") -> Any:
         raise ProtocolError(
             f"{what} is not JSON: {error}; it begins with {beginning!r}",
             phase="decode",
-            body=data[:MAX_ERROR_BODY].decode("utf-8", "replace"),
+            body=_kept(data),
         ) from None
 
 
@@ -97,9 +97,12 @@ class HttpProvider(Provider):
             body = yield from _read(head, MAX_BODY)
             try:
                 response = self.decode(parse_json(body))
+            except TakoError as error:
+                error.body = error.body or _kept(body)
+                raise
             except (KeyError, IndexError, TypeError, AttributeError) as error:
                 failure = unexpected_shape(error)
-                failure.body = body[:MAX_ERROR_BODY].decode("utf-8", "replace")
+                failure.body = _kept(body)
                 raise failure from error
             request_id = request_id_of(head)
             return response.model_copy(update={"request_id": request_id}) if request_id else response
@@ -169,6 +172,10 @@ class HttpProvider(Provider):
 def request_id_of(head: HttpHead) -> str | None:
     """The vendor's id of the exchange, under the names that vendors use."""
     return head.header("x-request-id") or head.header("request-id")
+
+
+def _kept(body: bytes) -> str:
+    return body[:MAX_ERROR_BODY].decode("utf-8", "replace")
 
 
 def _require_stream(head: HttpHead) -> None:

@@ -1,0 +1,44 @@
+"""ToolRegistry: the tools of an agent by name, in an order that does not change.
+
+Tools are told to the model sorted by name, so that the same set makes the same bytes and a
+vendor's prompt cache can hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tako.errors import InvalidInput
+from tako.models import ToolSchema
+from tako.tools.tool import Tool
+
+__all__ = ["ToolRegistry"]
+
+
+class ToolRegistry:
+    """An immutable set of tools. Raises InvalidInput when two have the same name."""
+
+    __slots__ = ("_tools", "get", "schemas")
+
+    get: Callable[[str], Tool | None]
+    """The tool of that name, or None."""
+
+    def __init__(self, tools: Iterable[Tool | Callable[..., Any]] = ()) -> None:
+        if not isinstance(tools, Iterable):
+            raise InvalidInput(f"tools should be a list of functions or tools, not {type(tools).__name__}")
+        found: dict[str, Tool] = {}
+        for item in tools:
+            one = item if isinstance(item, Tool) else Tool(item)
+            if one.name in found:
+                raise InvalidInput(f"tools: two tools are named {one.name!r}; give one of them another name=")
+            found[one.name] = one
+        self._tools = dict(sorted(found.items()))
+        self.get = self._tools.get
+        self.schemas: tuple[ToolSchema, ...] = tuple(one.schema for one in self._tools.values())
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)

@@ -1,0 +1,431 @@
+"""The client's side of an HTTP/1.1 connection: many exchanges, one after the other.
+
+| state   | what moves it on                                   | next     |
+|---------|----------------------------------------------------|----------|
+| IDLE    | `send_request`                                     | HEAD     |
+| HEAD    | a final head: `ResponseHead` (1xx are skipped)     | BODY     |
+| BODY    | the end of the body: `EndOfBody`                   | DONE     |
+| DONE    | `start_next_cycle`, if `reusable`                  | IDLE     |
+| any     | a fault: it is raised now and at every later call  | the same |
+
+h11 writes the head of the request and reads the head of the answer: the grammar, its dark corners
+and the checks against smuggling are its. The body is read here, because h11 makes an event, and
+eleven microseconds, of every chunk, and a token is a chunk: that is as much as a whole bare
+asyncio protocol costs. The tests hold both readers against each other.
+
+Invariants. The events do not depend on how the bytes were cut, but for the number of BodyData, of
+which there is one for everything that has arrived. What is sound is handed over before the fault
+behind it is raised. Bytes that HTTP does not allow are a ProtocolError; a peer that hangs up too
+early is a TransportError; both have phase "head" or "body". An answer never looks whole when it is
+not. Limits: `max_head_size` for all heads of an answer together and for the trailers, MAX_LINE for
+a line between chunks, inflate.PIECE for a decoded BodyData.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal, Protocol, TypeAlias
+
+import h11
+
+from tako.errors import InvalidInput, ProtocolError, TakoError, TransportError
+from tako.wire import NEED_DATA, NeedData
+from tako.wire.inflate import CODINGS, Decoder, content_decoder
+
+__all__ = ["END_OF_BODY", "BodyData", "EndOfBody", "Event", "Http1Connection", "ResponseHead"]
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+MAX_HEAD_SIZE = 64 * 1024
+MAX_LINE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """Header names are in lower case. The body comes decoded, whatever content-encoding says."""
+
+    status: int
+    headers: Headers
+
+
+@dataclass(slots=True)
+class BodyData:
+    data: bytes
+
+
+class EndOfBody(Enum):
+    """The body is whole."""
+
+    END_OF_BODY = "end of body"
+
+
+END_OF_BODY: Final = EndOfBody.END_OF_BODY
+Event: TypeAlias = ResponseHead | BodyData | Literal[EndOfBody.END_OF_BODY]
+
+
+class _State(Enum):
+    IDLE = "idle"
+    HEAD = "waiting for the head"
+    BODY = "reading the body"
+    DONE = "done"
+
+
+_IDLE: Final = _State.IDLE
+_HEAD: Final = _State.HEAD
+_BODY: Final = _State.BODY
+_DONE: Final = _State.DONE
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_TARGET = re.compile(r"[\x21-\x7e]+")
+
+
+class Http1Connection:
+    """One connection, seen from the client.
+
+    `peer` is what messages call the other side. Raises InvalidInput for what the caller does wrong.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_body",
+        "_decoder",
+        "_ended",
+        "_fault",
+        "_head_size",
+        "_keep_alive",
+        "_max_head_size",
+        "_method",
+        "_parser",
+        "_peer",
+        "_state",
+    )
+
+    def __init__(self, *, max_head_size: int = MAX_HEAD_SIZE, peer: str = "the server") -> None:
+        self._max_head_size = max_head_size
+        self._peer = peer
+        self._arrived: list[bytes] = []  # received and not looked at, or not used yet
+        self._ended = False  # the peer has hung up
+        self._fault: TakoError | None = None
+        self._become_idle()
+
+    def _become_idle(self) -> None:
+        self._state = _IDLE
+        self._method = ""
+        self._parser: h11.Connection | None = None  # lives while the state is HEAD
+        self._head_size = 0
+        self._body: _Body = _Counted(0)
+        self._decoder: Decoder | None = None
+        self._keep_alive = True
+
+    @property
+    def reusable(self) -> bool:
+        """True if another exchange may follow: the answer was whole and nothing came after it."""
+        return self._state is _DONE and self._keep_alive and self.quiet
+
+    @property
+    def quiet(self) -> bool:
+        """True if nothing was received that is not part of what was handed over."""
+        return not (self._arrived or self._ended or self._fault)
+
+    def start_next_cycle(self) -> None:
+        """Make ready for another request; raises InvalidInput where the connection is not reusable."""
+        if not self.reusable:
+            raise InvalidInput("this connection cannot carry another request; open a new one")
+        self._become_idle()
+
+    def send_request(self, method: str, target: str, headers: Headers, body: bytes, *, authority: str) -> bytes:
+        """The bytes of a whole request.
+
+        Host, Accept-Encoding and Content-Length are added where they are missing. Raises
+        InvalidInput, naming the header but never its value, and leaves the connection as it was.
+        """
+        if self._state is not _IDLE:
+            raise InvalidInput("the answer to the last request on this connection is not complete")
+        if not _TOKEN.fullmatch(method):
+            raise InvalidInput(f"method {method[:40]!r} is not an HTTP method")
+        if not _TARGET.fullmatch(target):
+            raise InvalidInput("the request target holds a character that a URL cannot carry; percent-encode it")
+        fields = _request_fields(method, headers, body, authority)
+        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._max_head_size)
+        try:
+            head = parser.send(h11.Request(method=method, target=target, headers=fields))
+        except h11.LocalProtocolError as error:
+            # The checks above should leave nothing for h11; its message may quote a value, so it is dropped.
+            raise InvalidInput("the request is not valid HTTP; check its headers") from error.with_traceback(None)
+        assert head is not None
+        self._parser = parser
+        self._method = method
+        self._state = _HEAD
+        self._keep_alive = not any(
+            name.lower() == "connection" and _names_close(value) for name, value in fields
+        )
+        return head + body if body else head
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what was read from the peer; b"" is the end of the input. Never raises."""
+        if not data:
+            self._ended = True
+        elif self._state is _HEAD or self._state is _BODY:
+            self._arrived.append(data)
+        elif self._fault is None:
+            self._keep_alive = False
+            if self._state is _IDLE:
+                self._fault = ProtocolError(f"{self._peer} answered before it was asked", phase="head")
+
+    def next_event(self) -> Event | NeedData:
+        """The next event; once the body has ended, END_OF_BODY for ever.
+
+        Raises ProtocolError or TransportError.
+        """
+        if self._fault is not None:
+            raise self._fault.with_traceback(None)
+        try:
+            if self._state is _BODY:
+                return self._read_body()
+            if self._state is _HEAD:
+                return self._read_head()
+        except TakoError as fault:
+            self._fault = fault
+            raise
+        return END_OF_BODY if self._state is _DONE else NEED_DATA
+
+    def _read_head(self) -> ResponseHead | NeedData:
+        parser = self._parser
+        assert parser is not None
+        if self._arrived:
+            data = b"".join(self._arrived)
+            self._arrived.clear()
+            self._head_size += len(data)
+            parser.receive_data(data)
+        try:
+            event = parser.next_event()
+            while type(event) is h11.InformationalResponse and event.status_code != 101:
+                event = parser.next_event()
+        except h11.RemoteProtocolError as error:
+            raise ProtocolError(f"{self._peer} does not speak HTTP/1.1: {error}", phase="head") from error
+        unused = parser.trailing_data[0] if type(event) is h11.Response else b""
+        if self._head_size - len(unused) > self._max_head_size:
+            raise ProtocolError(
+                f"the head of the answer of {self._peer} is over {self._max_head_size} bytes", phase="head"
+            )
+        if type(event) is h11.Response:
+            if unused:
+                self._arrived.append(unused)
+            return self._start_body(event)
+        if event is not h11.NEED_DATA:
+            raise ProtocolError(f"{self._peer} wants to switch protocols; nobody asked it to", phase="head")
+        if self._ended:
+            raise TransportError(f"{self._peer} hung up before it answered", phase="head")
+        return NEED_DATA
+
+    def _start_body(self, response: h11.Response) -> ResponseHead:
+        status = response.status_code
+        headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in response.headers)
+        self._parser = None
+        self._state = _BODY
+        self._body = body = _framing(self._method, status, headers, max_trailers=self._max_head_size)
+        if (
+            response.http_version < b"1.1"
+            or any(name == "connection" and _names_close(value) for name, value in headers)
+            # Both framings at once: RFC 9112, section 6.3, wants such a connection closed.
+            or {"transfer-encoding", "content-length"} <= {name for name, _ in headers}
+        ):
+            self._keep_alive = False
+        if not body.done:
+            codings = ",".join(value for name, value in headers if name == "content-encoding")
+            try:
+                self._decoder = content_decoder(codings) if codings else None
+            except ProtocolError as fault:
+                self._fault = fault  # the head is sound: status and headers come first
+        return ResponseHead(status, headers)
+
+    def _read_body(self) -> Event | NeedData:
+        decoder, body = self._decoder, self._body
+        if decoder is not None and (piece := decoder.take()):
+            return BodyData(piece)
+        if self._arrived and not body.done:
+            arrived = self._arrived
+            piece = body.read(arrived[0] if len(arrived) == 1 else b"".join(arrived))
+            self._arrived = [body.rest] if body.rest else []
+            if decoder is not None and piece:
+                decoder.feed(piece)
+                piece = decoder.take()
+            if piece:
+                return BodyData(piece)
+        if body.fault is not None:
+            raise ProtocolError(f"the body of {self._peer} is malformed: {body.fault}", phase="body")
+        if body.done or (self._ended and body.ends_with_input):
+            if decoder is not None:
+                decoder.finish()
+            self._state = _DONE
+            return END_OF_BODY
+        if self._ended:
+            raise TransportError(f"{self._peer} hung up in the middle of the answer", phase="body")
+        return NEED_DATA
+
+
+def _request_fields(method: str, headers: Headers, body: bytes, authority: str) -> list[tuple[str, str]]:
+    """The header as it is sent; raises InvalidInput."""
+    fields: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    for name, value in headers:
+        if not _TOKEN.fullmatch(name):
+            raise InvalidInput(f"header name {name[:40]!r} holds a character that HTTP does not allow in a name")
+        if not _FIELD_VALUE.fullmatch(value):
+            raise InvalidInput(
+                f"the value of header {name} holds a line break, a control or a non-ASCII character; "
+                "was it copied with something around it?"
+            )
+        lower = name.lower()
+        if lower == "transfer-encoding":
+            raise InvalidInput("header transfer-encoding is not for the caller: the body is sent whole")
+        if lower in ("host", "content-length") and lower in seen:
+            raise InvalidInput(f"header {name} is given twice")
+        if lower == "content-length" and value.strip() != str(len(body)):
+            raise InvalidInput("header content-length is not the length of the body; leave it out")
+        seen.add(lower)
+        fields.append((name, value.strip()))
+    if "host" not in seen:
+        fields.insert(0, ("Host", authority))
+    if "accept-encoding" not in seen and method != "CONNECT":
+        fields.append(("Accept-Encoding", CODINGS))
+    if "content-length" not in seen and (body or method in ("POST", "PUT", "PATCH")):
+        fields.append(("Content-Length", str(len(body))))
+    return fields
+
+
+def _names_close(value: str) -> bool:
+    return any(option.strip().lower() == "close" for option in value.split(","))
+
+
+class _Body(Protocol):
+    """A framing: `read` takes the body's bytes out of what has arrived."""
+
+    rest: bytes
+    """What `read` did not use: the start of a line, or what follows the body."""
+    done: bool
+    fault: str | None
+    ends_with_input: bool
+
+    def read(self, data: bytes) -> bytes: ...
+
+
+def _framing(method: str, status: int, headers: Headers, *, max_trailers: int) -> _Body:
+    """How the end of the body is found: RFC 9112, section 6.3. h11 has checked the two headers."""
+    if method == "HEAD" or status in (204, 304) or (method == "CONNECT" and status < 300):
+        return _Counted(0)
+    fields = dict(headers)
+    if "transfer-encoding" in fields:
+        return _Chunked(max_trailers)
+    if "content-length" in fields:
+        return _Counted(int(fields["content-length"]))
+    return _UntilClose()
+
+
+class _Counted:
+    """Content-Length bytes, or none."""
+
+    __slots__ = ("_left", "done", "rest")
+    fault: str | None = None
+    ends_with_input = False
+
+    def __init__(self, length: int) -> None:
+        self.rest = b""
+        self.done = length == 0
+        self._left = length
+
+    def read(self, data: bytes) -> bytes:
+        piece = data[: self._left]
+        self.rest = data[self._left :]
+        self._left -= len(piece)
+        self.done = self._left == 0
+        return piece
+
+
+class _UntilClose:
+    """Everything up to the end of the input."""
+
+    __slots__ = ()
+    rest = b""
+    done = False
+    fault: str | None = None
+    ends_with_input = True
+
+    def read(self, data: bytes) -> bytes:
+        return data
+
+
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
+_TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*)?\r?\n")
+
+
+_LINE_BREAK = -1  # values of _Chunked._left that are no number of bytes
+_TRAILERS = -2
+
+
+class _Chunked:
+    """Chunks: RFC 9112, section 7.1. Extensions and trailers are checked and dropped."""
+
+    __slots__ = ("_left", "_trailers_left", "done", "fault", "rest")
+    ends_with_input = False
+
+    def __init__(self, max_trailers: int) -> None:
+        self.rest = b""
+        self.done = False
+        self.fault: str | None = None
+        self._left = 0  # bytes of this chunk still to come; 0 where its size comes next
+        self._trailers_left = max_trailers
+
+    def read(self, data: bytes) -> bytes:
+        pieces: list[bytes] = []
+        position, left, size = 0, self._left, len(data)
+        while position < size:
+            if left > 0:
+                piece = data[position : position + left]
+                pieces.append(piece)
+                position += len(piece)
+                left -= len(piece)
+                if left:
+                    break
+                left = _LINE_BREAK
+            elif left == _LINE_BREAK:
+                if data[position : position + 2] != b"\r\n":
+                    if data[position:] != b"\r":
+                        self.fault = "a chunk is longer than it said"
+                    break
+                position += 2
+                left = 0
+            elif left == 0:
+                line = _SIZE_LINE.match(data, position)
+                if line is None or line.end() - position > MAX_LINE:
+                    self._check_unfinished(data, position, "a chunk size is not a number")
+                    break
+                position = line.end()
+                left = int(line[1], 16) or _TRAILERS
+            else:
+                position = self._skip_trailers(data, position)
+                break
+        self._left = left
+        self.rest = data[position:]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _skip_trailers(self, data: bytes, position: int) -> int:
+        while (line := _TRAILER_LINE.match(data, position)) and line.end() - position <= MAX_LINE:
+            self._trailers_left -= line.end() - position
+            position = line.end()
+            if self._trailers_left < 0:
+                self.fault = "its trailers are too long"
+                return position
+            if line[0] in (b"\r\n", b"\n"):
+                self.done = True
+                return position
+        self._check_unfinished(data, position, "a trailer is not a header")
+        return position
+
+    def _check_unfinished(self, data: bytes, position: int, fault: str) -> None:
+        """A line that does not match is at fault, unless it is only not complete yet."""
+        if b"\n" in data[position:] or len(data) - position > MAX_LINE:
+            self.fault = fault
