@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import importlib
 import random
 import sys
 import zlib
@@ -101,8 +102,11 @@ def main() -> None:
                 raise
         print(f"{options.runs} inputs, all in the family")
         return
-    import atheris
-
+    try:
+        atheris = importlib.import_module("atheris")  # not in every environment, so not for mypy
+    except ImportError:
+        sys.exit("atheris is not installed: install it, or pass --runs N for random inputs")
+    atheris.instrument_all()
     atheris.Setup([sys.argv[0], *rest], test_one_input)
     atheris.Fuzz()
 

@@ -103,7 +103,17 @@ class _Place:
 class Exchange(Generic[S]):
     """One request and its answer, on a stream that nobody else has until it is closed."""
 
-    __slots__ = ("_closed", "_ended", "_endpoint", "_http", "_keep", "headers", "read_seconds", "status", "stream")
+    __slots__ = (
+        "_closed",
+        "_ended",
+        "_endpoint",
+        "_http",
+        "_keep",
+        "headers",
+        "read_seconds",
+        "status",
+        "stream",
+    )
 
     def __init__(
         self,
@@ -211,7 +221,9 @@ class Exchanges(Generic[S]):
             line = self._take_idle(place)
             kept = line is not None
             http = line.http if line else Http1Connection(peer=origin.endpoint)
-            payload = http.send_request(request.method, path, headers, request.body, authority=origin.authority)
+            payload = http.send_request(
+                request.method, path, headers, request.body, authority=origin.authority
+            )
             if line is None:
                 line = _Line((yield from self._dial(place, request.connect_timeout)), http)
             try:
@@ -298,9 +310,7 @@ class Exchanges(Generic[S]):
             raise
         return stream
 
-    def _start_tls(
-        self, stream: S, peer: Origin, options: TlsOptions | None, budget: Budget
-    ) -> Script[S, S]:
+    def _start_tls(self, stream: S, peer: Origin, options: TlsOptions | None, budget: Budget) -> Script[S, S]:
         # A name may end in a dot in a URL, but not in SNI (RFC 6066, section 3) nor in a certificate.
         operation = StartTls(stream, peer.host.rstrip("."), options, budget.left("tls", peer.endpoint))
         secured: S = yield from attempt(operation, "tls", peer.endpoint, budget.seconds)

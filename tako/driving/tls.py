@@ -40,12 +40,13 @@ def apply_tls(context: ssl.SSLContext, options: TlsOptions | None) -> None:
 def _load_roots(context: ssl.SSLContext, roots: str) -> None:
     try:
         if _PEM_MARK in roots:
-            context.load_verify_locations(cadata=roots)
+            # ssl wants ASCII, but the remarks between the certificates of many bundles are not.
+            context.load_verify_locations(cadata=roots.encode("ascii", "replace").decode("ascii"))
         else:
             context.load_verify_locations(cafile=roots)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise InvalidInput(
-            f"tls.extra_roots is neither PEM certificates nor the path of a file with them ({_reason(error)})"
+            f"tls.extra_roots is neither PEM certificates nor the path of a file of them: {_reason(error)}"
         ) from error
 
 

@@ -77,7 +77,9 @@ class Pieces:
     def add(self, text: str) -> None:
         self._size += len(text)
         if self._size > MAX_TEXT:
-            raise ProtocolError(f"the answer holds a block of more than {MAX_TEXT} characters", phase="decode")
+            raise ProtocolError(
+                f"the answer holds a block of more than {MAX_TEXT} characters", phase="decode"
+            )
         self._pieces.append(text)
 
     def join(self) -> str:
@@ -142,11 +144,7 @@ class AnswerDecoder(StreamDecoder):
         """The response in a whole answer; raises a TakoError that carries what there was."""
         builder = ResponseBuilder()
         builder.add(self._taken(self.take_answer, payload))
-        response = builder.response()
-        if builder.error is None:
-            return response
-        builder.error.partial, builder.error.usage = response, response.usage
-        raise builder.error
+        return builder.finish()
 
     def _hold(self, item: Pending) -> None:
         if len(self._held) >= MAX_BLOCKS:

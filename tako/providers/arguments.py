@@ -9,7 +9,16 @@ from urllib.parse import urlsplit
 
 from tako.errors import InvalidInput
 
-__all__ = ["header_pairs", "instance", "seconds", "service_url", "text", "whole_number"]
+__all__ = [
+    "given_headers",
+    "header_text",
+    "headers_of",
+    "instance",
+    "seconds",
+    "service_url",
+    "text",
+    "whole_number",
+]
 
 T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
@@ -22,6 +31,13 @@ def text(owner: str, name: str, value: str) -> str:
     """A string that is not empty; raises InvalidInput."""
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput(f"{owner}: {name} should be a string that is not empty, not {value!r}")
+    return value
+
+
+def header_text(owner: str, name: str, value: str) -> str:
+    """A string that can be the value of a header; raises InvalidInput."""
+    if not text(owner, name, value).isascii() or not value.isprintable():
+        raise InvalidInput(f"{owner}: {name} should be printable ASCII, not {value!r}")
     return value
 
 
@@ -69,18 +85,30 @@ def service_url(owner: str, base_url: str, version: str, path: str) -> str:
     return address + path if VERSION.fullmatch("/" + last) else address + version + path
 
 
-def header_pairs(owner: str, own: Headers, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
-    """Our headers and the caller's, whose wins where both name the same one; raises InvalidInput."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    theirs = []
+def given_headers(owner: str, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
+    """The caller's headers with names in lower case; raises InvalidInput."""
     try:
-        for name, value in pairs:
-            if not HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
-                raise InvalidInput(f"{owner}: headers: the header {name!r} is not a valid one")
-            theirs.append((name.lower(), value))
-    except (TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(f"{owner}: headers should be pairs of strings: {error}") from None
-    names = {name for name, _ in theirs}
-    return tuple([pair for pair in own if pair[0] not in names] + theirs)
+        pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+        well_formed = all(_is_header(name, value) for name, value in pairs)
+    except (TypeError, ValueError):
+        well_formed = False
+    if not well_formed:
+        # The headers are not shown: there may be a key in them.
+        raise InvalidInput(f"{owner}: headers should be pairs of a header name and a printable ASCII string")
+    return tuple((name.lower(), value) for name, value in pairs)
+
+
+def _is_header(name: str, value: str) -> bool:
+    return (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and HEADER_NAME.fullmatch(name) is not None
+        and value.isascii()
+        and value.isprintable()
+    )
+
+
+def headers_of(own: Iterable[tuple[str, str]], given: Headers) -> Headers:
+    """Our headers and the caller's, whose wins where both name the same one."""
+    names = {name for name, _ in given}
+    return (*(pair for pair in own if pair[0] not in names), *given)

@@ -90,8 +90,9 @@ class HttpProvider(Provider):
         return (message if isinstance(message, str) else None), (None if code is None else str(code))
 
     def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+        head = None
         try:
-            head: HttpHead = yield Send(self.http_request(request, stream=False))
+            head = yield Send(self.http_request(request, stream=False))
             if not 200 <= head.status < 300:
                 raise (yield from self._refusal(head))
             body = yield from _read(head, MAX_BODY)
@@ -107,7 +108,7 @@ class HttpProvider(Provider):
             request_id = request_id_of(head)
             return response.model_copy(update={"request_id": request_id}) if request_id else response
         except TakoError as error:
-            raise self._sign(error, request)
+            raise self._sign(error, request, head)
 
     def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         decoder, builder, head = self.decoder(), ResponseBuilder(), None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from tako.errors import InvalidInput
 from tako.testing.vendor import Hangup, Piece, Reset
 
-__all__ = ["Faults"]
+__all__ = ["Cut", "Faults"]
+
+Cut: TypeAlias = tuple[int, ...] | Literal["written", "seeded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Faults:
     negative.
     """
 
-    cut: tuple[int, ...] | Literal["written", "seeded"] = "written"
+    cut: Cut = "written"
     """How much one Receive gives: a piece as the vendor wrote it; sizes of which each is the next
     one, over and over; or sizes from the seed. Sizes also join what has arrived in two pieces."""
     connect_delay: float = 0.0

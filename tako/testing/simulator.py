@@ -27,16 +27,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
 from tako.driving.gathering import Gathering
 from tako.driving.steps import Returned, Steps
 from tako.driving.targets import MakesFlow, as_flow
 from tako.effects import EVENT_BUFFER, Effect, Emit, Failed, Flow, Gather, Outcome, Succeeded
-from tako.errors import Cancelled, InvalidInput, TakoError
+from tako.errors import Cancelled, TakoError
 from tako.testing.chance import Chance
 from tako.testing.describing import describe, describe_error
 from tako.testing.faults import Faults
@@ -50,9 +51,6 @@ __all__ = ["Deadlock", "Performed", "SimulatedRun", "Simulator"]
 
 T = TypeVar("T")
 
-_CONSUMER: Final = "the consumer"
-
-
 class Deadlock(TakoError):
     """Nobody in a simulated run can go on, or nobody ever ends; the message says who waits for what."""
 
@@ -64,13 +62,13 @@ class Performed:
     number: int
     """From 1; what `Faults.cancel_after` and `cancel_during` count."""
     task: str
-    """"0" is the outermost flow, "0.2" the third child of its Gather."""
+    """The outermost flow is 0, the third child of its Gather 0.2."""
     what: str
     began: float
     ended: float | None = None
     """None while it is in flight."""
     outcome: str = ""
-    """"replied", or the error that the flow was given."""
+    """"replied", "taken" (of events), "cut short", or the error that the flow was given."""
     effect: Effect | None = field(default=None, compare=False, repr=False)
 
 
@@ -149,7 +147,11 @@ class _Family:
 
     gathering: Gathering
     token: CancellationToken
-    stopped: bool = False
+
+
+_AnyWait: TypeAlias = Wait | _Emission | _Family | None
+"""None before the first."""
+_Resume: TypeAlias = Callable[[], Effect | Returned[Any]]
 
 
 @dataclass(slots=True, eq=False)
@@ -160,7 +162,7 @@ class _Task:
     steps: Steps[Any]
     parent: _Task | None = None
     index: int = 0
-    wait: Wait | _Emission | _Family | None = None
+    wait: _AnyWait = None
     entry: Performed | None = None
     opened: set[int] = field(default_factory=set)
 
@@ -207,17 +209,19 @@ class SimulatedRun(Generic[T]):
         return self
 
     def __next__(self) -> Any:
-        try:
-            while self._outcome is None:
-                chosen = self._choose()
-                if isinstance(chosen, _Task):
-                    self._resume(chosen)
-                else:
+        while self._outcome is None:
+            try:
+                task = self._choose()
+                if task is None:
                     self._busy_until = self.now + self._faults.slow_reader
                     return self._buffer.popleft()
-        except BaseException:
-            self._abandon()
-            raise
+                self._resume(task)
+            except Exception as error:
+                self._abandon(error)
+                raise
+            except BaseException:
+                self._abandon(Cancelled("cancelled: the run was broken off"))
+                raise
         if isinstance(self._outcome, Failed) and not self._told:
             self._told = True
             raise self._outcome.error
@@ -248,12 +252,14 @@ class SimulatedRun(Generic[T]):
         """Cancel what runs and drop its events; `result` is what the flow still gives back."""
         if self._outcome is not None:
             return
-        self._closed = True
+        self._closed = self._told = True
         self._token.cancel()
         self._buffer.clear()
-        if isinstance(self._root.wait, _Emission):
+        for task in self._tasks:
+            if isinstance(task.wait, _Emission):
+                task.wait.events.clear()
+        if not isinstance(self._root.wait, _Family):
             self._step(self._root, self._root.steps.cancel)
-        self._told = True
         for _ in self:
             pass
 
@@ -262,18 +268,18 @@ class SimulatedRun(Generic[T]):
 
     # Choosing who goes on.
 
-    def _choose(self) -> _Task | str:
-        """Who goes on, after time has passed if it has to; raises Deadlock."""
+    def _choose(self) -> _Task | None:
+        """The task that goes on, or None for the consumer. Lets time pass if it has to; raises Deadlock."""
         while True:
             if self.now >= self._cancel_at:
                 self._token.cancel()
                 self._cancel_at = math.inf
-            ready: list[_Task | str] = [task for task in self._tasks if self._is_ready(task)]
+            ready: list[_Task | None] = [task for task in self._tasks if self._is_ready(task)]
             if self._buffer and self.now >= self._busy_until:
-                ready.append(_CONSUMER)
+                ready.append(None)
             if ready:
                 return ready[self._chance.below(len(ready))] if len(ready) > 1 else ready[0]
-            moment = min(self._moments(), default=math.inf)
+            moment = min(self._moments())
             if moment == math.inf:
                 raise Deadlock(f"nobody can go on, at {self.now:g} s: {self._waits()}")
             self._simulator.now = moment
@@ -286,10 +292,8 @@ class SimulatedRun(Generic[T]):
         if isinstance(wait, _Emission):
             if task is self._root:
                 return not self._buffer
-            return len(self._buffer) < EVENT_BUFFER or not wait.events
-        if self._is_over(task, wait):
-            return True
-        if task.steps.must_stop:
+            return not wait.events or len(self._buffer) < EVENT_BUFFER
+        if not self._is_over(task, wait) and task.steps.must_stop:
             self._stop(wait)
         return self._is_over(task, wait)
 
@@ -298,16 +302,15 @@ class SimulatedRun(Generic[T]):
             return wait.until <= self.now
         return wait.gathering.is_done and not (task is self._root and self._buffer)
 
-    def _stop(self, wait: Wait | _Family | _Emission) -> None:
+    def _stop(self, wait: Wait | _Family) -> None:
         if isinstance(wait, Wait):
             wait.stop(self.now)
-        elif isinstance(wait, _Family) and not wait.stopped:
-            wait.stopped = True
+        else:
             wait.token.cancel()
             wait.gathering.close()
 
     def _moments(self) -> Iterator[float]:
-        """When somebody may be able to go on."""
+        """When somebody may be able to go on who is not now."""
         yield self._cancel_at
         if self._buffer:
             yield self._busy_until
@@ -319,7 +322,7 @@ class SimulatedRun(Generic[T]):
                 yield deadline
 
     def _waits(self) -> str:
-        entries = (task.entry for task in self._tasks)
+        entries = [task.entry for task in self._tasks]
         return "; ".join(
             f"task {entry.task} waits for {entry.what} since {entry.began:g} s" for entry in entries if entry
         )
@@ -327,25 +330,98 @@ class SimulatedRun(Generic[T]):
     # Going on.
 
     def _resume(self, task: _Task) -> None:
-        """The wait of a task is over: give its flow the reply, and begin what it asks for next."""
+        """The wait of a task is over, or a part of its events can be taken: go on."""
         wait, steps = task.wait, task.steps
         if isinstance(wait, _Emission) and wait.events:
-            self._take_in(task, wait.events)
+            room = math.inf if task is self._root else EVENT_BUFFER
+            while wait.events and len(self._buffer) < room:
+                self._buffer.append(wait.events.popleft())
             if task is self._root or wait.events:
                 return
         if self._faults.cancel_after == (task.entry.number if task.entry else 0):
             self._token.cancel()
+        outcome, resume = self._reply(wait, steps)
+        if task.entry is not None:
+            task.entry.ended, task.entry.outcome = self.now, outcome
+        self._step(task, resume)
+
+    def _reply(self, wait: _AnyWait, steps: Steps[Any]) -> tuple[str, _Resume]:
+        """What becomes of a wait that is over: in words, and the way to tell the flow."""
         if isinstance(wait, _Family):
-            self._step(task, lambda: wait.gathering.resume(steps))
-        elif isinstance(wait, Wait) and wait.interrupted:
-            self._step(task, lambda: steps.interrupt(abandoned=wait.abandoned))
-        elif isinstance(wait, Wait):
-            try:
-                reply = wait.finish()
-            except Exception as error:
-                self._note(task, describe_error(error))
-                self._step(task, lambda error=error: steps.throw(error))
-            else:
-                self._step(task, lambda: steps.send(reply))
+            failure = wait.gathering.error
+            return describe_error(failure) if failure else "replied", partial(wait.gathering.resume, steps)
+        if not isinstance(wait, Wait):
+            return "taken", partial(steps.send, None)
+        if wait.interrupted:
+            return "cut short", partial(steps.interrupt, abandoned=wait.abandoned)
+        try:
+            reply = wait.finish()
+        except Exception as error:
+            return describe_error(error), partial(steps.throw, error)
+        return "replied", partial(steps.send, reply)
+
+    def _step(self, task: _Task, resume: _Resume) -> None:
+        """Resume a flow, and begin what it asks for next."""
+        try:
+            effect = resume()
+        except Exception as error:
+            self._end(task, Failed(error))
+            return
+        if isinstance(effect, Returned):
+            self._end(task, Succeeded(effect.value))
         else:
-            self._step(task, lambda: steps.send(None))
+            self._begin(task, effect)
+
+    def _begin(self, task: _Task, effect: Effect) -> None:
+        number = len(self.trace) + 1
+        if number > self._simulator.max_effects:
+            raise Deadlock(f"{self._simulator.max_effects} effects were performed and there is no end of them")
+        task.entry = Performed(number, task.name, describe(effect), self.now, effect=effect)
+        self.trace.append(task.entry)
+        if isinstance(effect, Emit):
+            task.wait = _Emission(deque(() if self._closed else effect.events))
+        elif isinstance(effect, Gather):
+            task.wait = _Family(Gathering(effect), self._token_of(task).child())
+            self._start_children(task, task.wait)
+        else:
+            task.wait = self._world.begin(effect, task.opened, self._token_of(task))
+        if number == self._faults.cancel_during:
+            self._token.cancel()
+            if isinstance(task.wait, Wait):
+                task.wait.lose(self.now)
+
+    def _token_of(self, task: _Task) -> CancellationToken:
+        return task.steps.token or self._token
+
+    def _start_children(self, parent: _Task, family: _Family) -> None:
+        """Start as many children as may run."""
+        while (child := family.gathering.next_to_start()) is not None:
+            index, flow = child
+            steps = Steps(flow, self._clock, family.token.child(), parent.steps.deadline)
+            self._tasks.append(_Task(f"{parent.name}.{index}", steps, parent, index))
+
+    def _end(self, task: _Task, outcome: Outcome[Any]) -> None:
+        """A flow has ended: close what it left open and tell whoever waits for it."""
+        self._tasks.remove(task)
+        self._world.discard(task.opened)
+        if task.parent is None:
+            self._outcome = outcome
+            self._token.detach()
+            return
+        if isinstance(outcome, Succeeded) and isinstance(outcome.value, Failed):
+            outcome = outcome.value
+        family = task.parent.wait
+        assert isinstance(family, _Family)
+        family.gathering.ended(task.index, outcome)
+        if not family.gathering.is_open or task.parent.steps.must_stop:
+            self._stop(family)
+        self._start_children(task.parent, family)
+
+    def _abandon(self, error: Exception) -> None:
+        """The run cannot go on: close its flows, the youngest first."""
+        self._outcome, self._told = Failed(error), True
+        self._token.detach()
+        for task in reversed(self._tasks):
+            task.steps.close()
+            self._world.discard(task.opened)
+        self._tasks.clear()

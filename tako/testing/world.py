@@ -18,7 +18,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tako.cancellation import CancellationToken
-from tako.effects import Call, Close, Effect, Entropy, HttpHead, HttpRequest, Now, Receive, Resolve, Send, Sleep
+from tako.effects import (
+    Call,
+    Close,
+    Effect,
+    Entropy,
+    HttpHead,
+    HttpRequest,
+    Now,
+    Receive,
+    Resolve,
+    Send,
+    Sleep,
+)
 from tako.errors import InvalidInput, TimedOut, TransportError
 from tako.testing.chance import Chance
 from tako.testing.describing import name_of

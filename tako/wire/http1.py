@@ -136,7 +136,9 @@ class Http1Connection:
             raise InvalidInput("this connection cannot carry another request; open a new one")
         self._become_idle()
 
-    def send_request(self, method: str, target: str, headers: Headers, body: bytes, *, authority: str) -> bytes:
+    def send_request(
+        self, method: str, target: str, headers: Headers, body: bytes, *, authority: str
+    ) -> bytes:
         """The bytes of a whole request.
 
         Host, Accept-Encoding and Content-Length are added where they are missing. Raises
@@ -147,14 +149,18 @@ class Http1Connection:
         if not _TOKEN.fullmatch(method):
             raise InvalidInput(f"method {method[:40]!r} is not an HTTP method")
         if not _TARGET.fullmatch(target):
-            raise InvalidInput("the request target holds a character that a URL cannot carry; percent-encode it")
+            raise InvalidInput(
+                "the request target holds a character that a URL cannot carry; percent-encode it"
+            )
         fields = _request_fields(method, headers, body, authority)
         parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._max_head_size)
         try:
             head = parser.send(h11.Request(method=method, target=target, headers=fields))
         except h11.LocalProtocolError as error:
             # The checks above should leave nothing for h11; its message may quote a value, so it is dropped.
-            raise InvalidInput("the request is not valid HTTP; check its headers") from error.with_traceback(None)
+            raise InvalidInput("the request is not valid HTTP; check its headers") from error.with_traceback(
+                None
+            )
         assert head is not None
         self._parser = parser
         self._method = method
@@ -273,7 +279,9 @@ def _request_fields(method: str, headers: Headers, body: bytes, authority: str) 
     seen: set[str] = set()
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
-            raise InvalidInput(f"header name {name[:40]!r} holds a character that HTTP does not allow in a name")
+            raise InvalidInput(
+                f"header name {name[:40]!r} holds a character that HTTP does not allow in a name"
+            )
         if not _FIELD_VALUE.fullmatch(value):
             raise InvalidInput(
                 f"the value of header {name} holds a line break, a control or a non-ASCII character; "

@@ -66,13 +66,16 @@ class Decoder:
 
 def content_decoder(value: str) -> Decoder | None:
     """A decoder for the value of Content-Encoding; raises ProtocolError for a coding it cannot undo."""
-    codings = [coding for item in value.split(",") if (coding := item.strip().lower()) not in ("", "identity")]
+    codings = [
+        coding for item in value.split(",") if (coding := item.strip().lower()) not in ("", "identity")
+    ]
     if len(codings) > MOST_CODINGS:
         raise ProtocolError("the answer has too many content codings stacked", phase="body")
     for coding in codings:
         if coding not in ("gzip", "x-gzip", "deflate"):
             raise ProtocolError(
-                f"the answer has the content coding {coding[:40]!r}, which was not asked for; ask for {CODINGS!r}",
+                f"the answer has the content coding {coding[:40]!r}, which nobody asked for; "
+                f"the header accept-encoding should be {CODINGS!r}",
                 phase="body",
             )
     return Decoder([_Inflater(coding) for coding in reversed(codings)]) if codings else None

@@ -115,7 +115,8 @@ def route_for(origin: Origin, environ: Mapping[str, str]) -> Route:
 
     `http_proxy`, `https_proxy` and else `all_proxy`, in lower case and else in upper case; HTTP_PROXY
     in upper case does not count where REQUEST_METHOD is set, because a CGI server puts the header
-    "Proxy" of whoever calls into it. Raises InvalidInput, naming the variable, for a proxy that cannot be used.
+    "Proxy" of whoever calls into it. Raises InvalidInput, naming the variable, for a proxy that
+    cannot be used.
     """
     for name in (f"{origin.scheme}_proxy", "all_proxy"):
         variable, url = _read(name, environ)
@@ -144,7 +145,9 @@ def _parse_proxy(variable: str, url: str) -> Proxy:
         raise InvalidInput(f"{what} holds a control character")
     parts = _split(url if "://" in url else f"http://{url}", what)
     if parts.scheme.startswith("socks"):
-        raise InvalidInput(f"{what} is a SOCKS proxy, which is not supported; give an http:// one, or unset {variable}")
+        raise InvalidInput(
+            f"{what} is a SOCKS proxy, which is not supported; give an http:// one, or unset {variable}"
+        )
     if parts.scheme not in _DEFAULT_PORTS:
         raise InvalidInput(f"{what} must start with http:// or https://")
     authorization = None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests.utils
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
@@ -76,7 +76,9 @@ def test_a_bad_url_says_what_is_wrong(url: str, reason: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@given(st.text(max_size=30), st.sampled_from(["http://", "https://", "http://[", "http://a/", "http://a:", ""]))
+@given(
+    st.text(max_size=30), st.sampled_from(["http://", "https://", "http://[", "http://a/", "http://a:", ""])
+)
 @settings(max_examples=200)
 def test_any_text_is_a_url_or_an_invalid_input(text: str, start: str) -> None:
     try:
@@ -136,15 +138,61 @@ def test_which_variable_counts(origin: Origin, environ: dict[str, str], variable
 
 
 hosts = st.sampled_from(
-    ["a.example", "b.a.example", "xa.example", "example", "localhost", "10.1.2.3", "10.1.9.9", "192.168.0.1", "::1"]
+    [
+        "a.example",
+        "b.a.example",
+        "xa.example",
+        "example",
+        "localhost",
+        "10.1.2.3",
+        "10.1.9.9",
+        "192.168.0.1",
+        "::1",
+    ]
 )
 items = st.sampled_from(
-    ["*", "", "example", ".example", "..example", "a.example", "A.Example", ".a.example", "a.example:8080", "a.example:80"]
-    + ["example:8080", ".example:8080", "localhost", "*.example", "10.1.2.3", "10.1.2.3:8080", "10.1.0.0/16", "10.1.2.0/24"]
-    + ["10.1.2.3/32", "10.0.0.0/0", "10.0.0.0/33", "10.0.0.0/x", "0.0.0.0/1", "2.3", "168.0.1", "::1", "1", "a", " ", "fd00::/8"]
+    [
+        "*",
+        "",
+        "example",
+        ".example",
+        "..example",
+        "a.example",
+        "A.Example",
+        ".a.example",
+        "a.example:8080",
+        "a.example:80",
+    ]
+    + [
+        "example:8080",
+        ".example:8080",
+        "localhost",
+        "*.example",
+        "10.1.2.3",
+        "10.1.2.3:8080",
+        "10.1.0.0/16",
+        "10.1.2.0/24",
+    ]
+    + [
+        "10.1.2.3/32",
+        "10.0.0.0/0",
+        "10.0.0.0/33",
+        "10.0.0.0/x",
+        "0.0.0.0/1",
+        "2.3",
+        "168.0.1",
+        "::1",
+        "1",
+        "a",
+        " ",
+        "fd00::/8",
+    ]
 )
 
 
+@example("10.1.2.3", 8080, ["10.1.2.3:8080"])
+@example("10.1.2.3", 8080, ["10.0.0.0/0"])
+@example("a.example", 8080, ["other", "*"])
 @given(hosts, st.sampled_from([80, 8080, 443]), st.lists(items, max_size=4))
 @settings(max_examples=200)
 def test_no_proxy_means_what_it_means_to_requests(host: str, port: int, no_proxy: list[str]) -> None:
@@ -176,7 +224,15 @@ def test_a_proxy_is_taken_apart(value: str, first_hop: tuple[str, str, int], cre
 
 
 @pytest.mark.parametrize(
-    "value", ["socks5://u:secret@p:1", "ftp://u:secret@p", "http://u:secret@p:x", "http://u:secret@", "http://[u:secret@p"]
+    "value",
+    [
+        "http://u:secret\n@p",
+        "socks5://u:secret@p:1",
+        "ftp://u:secret@p",
+        "http://u:secret@p:x",
+        "http://u:secret@",
+        "http://[u:secret@p",
+    ],
 )
 def test_a_proxy_that_cannot_be_used_names_its_variable(value: str) -> None:
     with pytest.raises(InvalidInput, match="https_proxy") as caught:

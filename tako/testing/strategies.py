@@ -1,0 +1,231 @@
+"""Hypothesis strategies: ways to cut a body, worlds that go wrong, conversations, hostile bytes.
+
+    @given(strategies.conversations())
+    def test_my_provider_takes_any_history(messages): ...
+
+Needs Hypothesis: `pip install tako-sansio[testing]`. Values shrink towards the plain case: one
+piece, no fault, a short conversation in ASCII.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:  # pragma: no cover - the tests of this module need it themselves
+    raise ImportError("tako.testing.strategies needs Hypothesis: pip install tako-sansio[testing]") from error
+
+from tako.models import (
+    ChatResponse,
+    FinishReason,
+    ImagePart,
+    ImageUrlPart,
+    Message,
+    Part,
+    Replay,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
+    Usage,
+)
+from tako.testing.faults import Cut, Faults
+
+__all__ = [
+    "conversations",
+    "cuts",
+    "faults",
+    "hostile_bytes",
+    "json_values",
+    "responses",
+    "texts",
+]
+
+_AWKWARD = (
+    "\u2028",  # a line end to str.splitlines, but to no protocol
+    "\u2029",
+    "\x85",
+    "\x00",
+    "\ufeff",  # the byte order mark
+    "\r\n\r\n",
+    "data: [DONE]\n\n",
+    '"}\\',
+    "e\u0301",
+    "\U0001f419",  # beyond the basic plane: two units in UTF-16, four bytes in UTF-8
+    "\u202etxet",
+)
+
+_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+_NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,15}", fullmatch=True)
+
+
+def texts(*, max_size: int = 40) -> st.SearchStrategy[str]:
+    """Any text that UTF-8 can carry, with what breaks careless readers more often than by chance."""
+    plain = st.text(st.characters(exclude_categories=["Cs"]), max_size=max_size)
+    return plain | st.lists(plain | st.sampled_from(_AWKWARD), max_size=4).map("".join)
+
+
+def json_values(*, max_leaves: int = 10) -> st.SearchStrategy[Any]:
+    """Any JSON value. No NaN, which is none; integers also beyond 64 bits."""
+    leaves = (
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts()
+    )
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(max_size=8), inner, max_size=3),
+        max_leaves=max_leaves,
+    )
+
+
+@st.composite
+def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
+    """The data in pieces: whole, at chosen places, or byte by byte. No piece is empty."""
+    if len(data) > 1 and draw(st.sampled_from((False, False, False, True))):
+        return [data[index : index + 1] for index in range(len(data))]
+    places = draw(st.sets(st.integers(1, max(1, len(data) - 1)), max_size=12))
+    edges = [0, *sorted(place for place in places if place < len(data)), len(data)]
+    return [data[one:other] for one, other in zip(edges, edges[1:], strict=False) if one < other]
+
+
+def _seconds(longest: float) -> st.SearchStrategy[float]:
+    return st.just(0.0) | st.floats(0, longest)
+
+
+@st.composite
+def faults(
+    draw: st.DrawFn, *, body_size: int = 4096, max_seconds: float = 200.0, cancel: bool = False
+) -> Faults:
+    """A world that goes wrong. `body_size` bounds the places, `max_seconds` the times; with
+    `cancel` the run is cancelled at some moment too, or around some effect."""
+    places = st.none() | st.integers(0, body_size)
+    times = _seconds(max_seconds)
+    sizes = st.lists(st.integers(1, 100), min_size=1, max_size=5)
+    named: tuple[Cut, ...] = ("written", "seeded")
+    cut: st.SearchStrategy[Cut] = st.sampled_from(named) | sizes.map(tuple)
+    cancelled = draw(st.sampled_from((None, "at", "after", "during"))) if cancel else None
+    return Faults(
+        cut=draw(cut),
+        connect_delay=draw(times),
+        delay=draw(times),
+        jitter=draw(times),
+        call_seconds=draw(times),
+        slow_reader=draw(times),
+        reset_at=draw(places),
+        truncate_at=draw(places),
+        garbage_at=draw(places),
+        garbage=draw(hostile_bytes()),
+        cancel_at=draw(times) if cancelled == "at" else None,
+        cancel_after=draw(st.integers(0, 50)) if cancelled == "after" else None,
+        cancel_during=draw(st.integers(1, 50)) if cancelled == "during" else None,
+    )
+
+
+def hostile_bytes(*, max_size: int = 200) -> st.SearchStrategy[bytes]:
+    """What no honest peer sends: broken UTF-8 and JSON, stray line ends, unfinished fields, noise."""
+    fragments = st.sampled_from(
+        (
+            b"\xff\xfe",
+            b"\xc3(",
+            b"\xed\xa0\x80",  # a surrogate in UTF-8
+            b"\x00",
+            b"\r",
+            b"\n",
+            b"\r\n\r\n",
+            b"data:",
+            b"data: {\n\n",
+            b"data: null\n\n",
+            b"data: [1,2]\n\n",
+            b'data: {"choices":[{"delta":null}]}\n\n',
+            b'data: {"type":"content_block_delta","index":99}\n\n',
+            b"event: error\n",
+            b"event: \xff\n",
+            b"data: [DONE]\n\n",
+            b"id:\x00\n",
+            b"retry: -1\n",
+            b"[" * 64,
+            b'{"a":' * 32,
+            b'"\\ud800"',
+            b"1e999",
+            b"<html>",
+        )
+    )
+    noise = st.binary(max_size=20)
+    return st.lists(fragments | noise, max_size=12).map(b"".join).map(lambda data: data[:max_size])
+
+
+def _images() -> st.SearchStrategy[Part]:
+    return st.just(ImagePart(mime="image/png", data_b64=_PNG)) | st.just(
+        ImageUrlPart(url="https://example.com/a%20b.png")
+    )
+
+
+@st.composite
+def _assistant_parts(draw: st.DrawFn, *, calls: int) -> list[Part]:
+    parts: list[Part] = []
+    if draw(st.booleans()):
+        replay = draw(st.none() | st.just(Replay(vendor="anthropic", data={"signature": "c2ln"})))
+        parts.append(ThinkingPart(text=draw(texts()), replay=replay))
+    if not calls or draw(st.booleans()):
+        parts.append(TextPart(text=draw(texts()) or "."))
+    arguments = st.dictionaries(_NAMES, json_values(max_leaves=4), max_size=3)
+    for _ in range(calls):
+        number = draw(st.integers(0, 2**32))
+        parts.append(ToolCallPart(id=f"call_{number}_{len(parts)}", name=draw(_NAMES), args=draw(arguments)))
+    return parts
+
+
+@st.composite
+def _results(draw: st.DrawFn, message: Message) -> Message:
+    """The tool message that answers the calls of an assistant's message, in any order."""
+    results = [
+        ToolResultPart(
+            id=call.id, name=call.name, result=draw(texts() | json_values(max_leaves=4)), is_error=draw(st.booleans())
+        )
+        for call in message.tool_calls
+    ]
+    return Message.tool(draw(st.permutations(results)))
+
+
+@st.composite
+def _users(draw: st.DrawFn) -> Message:
+    parts: list[Part] = [TextPart(text=draw(texts()) or ".")]
+    parts += draw(st.lists(_images(), max_size=2))
+    return Message.user(parts)
+
+
+@st.composite
+def conversations(draw: st.DrawFn, *, max_turns: int = 4) -> list[Message]:
+    """A history that every provider has to take: each tool call has its result, in the next message.
+
+    There are calls side by side, thinking, images, and text of every script; ids are unique.
+    It may end with an answer, with the results of tools, or with the user.
+    """
+    messages = [Message.system(draw(texts()) or ".")] if draw(st.booleans()) else []
+    seen: set[str] = set()
+    for _ in range(draw(st.integers(1, max_turns))):
+        messages.append(draw(_users()))
+        for _ in range(draw(st.integers(0, 2))):
+            calls = draw(st.integers(1, 3))
+            asked = draw(
+                _assistant_parts(calls=calls)
+                .map(Message.assistant)
+                .filter(lambda message: seen.isdisjoint(call.id for call in message.tool_calls))
+            )
+            seen.update(call.id for call in asked.tool_calls)
+            messages += [asked, draw(_results(asked))]
+        if draw(st.booleans()):
+            messages.append(Message.assistant(draw(_assistant_parts(calls=0))))
+    return messages
+
+
+@st.composite
+def responses(draw: st.DrawFn) -> ChatResponse:
+    """A whole answer of a model, to script one with: text, thinking, tool calls, usage known or not."""
+    calls = draw(st.integers(0, 3))
+    reason: FinishReason = "tool_calls" if calls else draw(st.sampled_from(("stop", "length", "content_filter")))
+    counts = st.none() | st.integers(0, 100_000)
+    usage = Usage(input_tokens=draw(counts), output_tokens=draw(counts))
+    message = Message.assistant(draw(_assistant_parts(calls=calls)))
+    return ChatResponse(message=message, finish_reason=reason, usage=usage)

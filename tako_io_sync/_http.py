@@ -1,0 +1,313 @@
+"""HTTP on requests: what a Session means is kept, what it repeats for every call is done once.
+
+`Session.request` works out proxies, certificates and the mounted adapter again for every call, which
+is half of its cost. Here they are worked out once for each URL, as a Route, and then each request
+goes straight to `adapter.send`. So set a Session up before its first request.
+
+What a Session means, and what becomes of it here:
+
+- proxies, CA bundles and client certificates, its own and the environment's, mounted adapters and
+  its headers: kept. Its adapters' retries are its own; ours has none, so nothing is sent twice.
+- auth, cookies, parameters, hooks: kept, the slow way through `Session.prepare_request`, as soon as
+  there are any. Cookies that an answer sets are put into the Session that was handed in.
+- redirects are not followed: they are answers. `.netrc` is not read: the caller's key is the key.
+
+A pinned address and TlsOptions need an adapter of our own, which is used with the Session's other
+settings. The connection classes in the pools of the Session's adapters are replaced by subclasses
+that can be interrupted (see _connections.py). This cannot be done for an adapter that is not built
+on requests.HTTPAdapter: its `send` is left behind in its thread when it is cancelled. A connection
+which the Session had opened before can be interrupted only from the head of its answer on.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.cookies import extract_cookies_to_jar
+from requests.exceptions import ProxyError
+from requests.hooks import dispatch_hook
+from requests.models import PreparedRequest, Response
+from requests.structures import CaseInsensitiveDict
+from requests.utils import select_proxy
+from urllib3.util import Timeout
+
+from tako.driving.streams import translate
+from tako.driving.tls import apply_tls
+from tako.effects import HttpRequest, TlsOptions
+from tako.errors import InvalidInput, ProtocolError, TakoError
+from tako.wire.inflate import CODINGS
+from tako.wire.route import parse_url
+from tako_io_sync._connections import Operation, interruptible, performing
+from tako_io_sync._exchange import Exchange, root
+
+__all__ = ["Transport"]
+
+MOST_ROUTES = 1000
+MOST_IDLE = 256
+"""Connections to one host that are kept."""
+
+
+class _Prepared(PreparedRequest):
+    """A request that needs no more preparing."""
+
+    pinned_address: str | None = None
+
+
+@dataclass(slots=True)
+class _Route:
+    """What is the same for every request to one URL."""
+
+    url: str
+    endpoint: str
+    authority: str
+    adapter: BaseAdapter
+    settings: dict[str, Any]
+    """The keywords of `adapter.send`."""
+    defaults: tuple[tuple[str, str, str], ...]
+    """The Session's headers: name in lower case, name, value."""
+    can_interrupt: bool
+    plain: bool
+    """A plain dict may be handed over as headers, because only requests' own adapter sees it."""
+    timeouts: dict[tuple[float | None, float | None], Timeout] = field(default_factory=dict)
+
+
+class _OwnAdapter(HTTPAdapter):
+    """An adapter with a TLS context of its own, or whose requests may pin an address."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
+        super().__init__(pool_connections=64, pool_maxsize=MOST_IDLE)
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        place, options = super().build_connection_pool_key_attributes(request, verify, cert)
+        if self._context is not None:
+            options = {"ssl_context": self._context}
+        address = getattr(request, "pinned_address", None)
+        if address is not None:
+            if place["scheme"] == "https":
+                options["server_hostname"] = str(place["host"]).strip("[]").rstrip(".")
+            place = {**place, "host": address}
+        return place, options
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        if self._context is None:
+            super().cert_verify(conn, url, verify, cert)
+        else:
+            conn.cert_reqs = "CERT_REQUIRED"  # and add no roots to the context
+
+
+class Transport:
+    """The connections of a runtime. For any number of threads."""
+
+    def __init__(self, session: requests.Session | None) -> None:
+        self._given = session
+        self._closed = False
+        self._start()
+
+    def _start(self) -> None:
+        self._session = self._given if self._given is not None else _own_session()
+        self._routes: dict[tuple[str, TlsOptions | None, bool], _Route] = {}
+        self._adapters: dict[TlsOptions | None, _OwnAdapter] = {}
+
+    def operation(self, request: HttpRequest, *, can_stop: bool) -> tuple[Operation, Callable[[], Exchange], bool]:
+        """How to send it: what can be stopped, what to call, and whether stopping wakes that call.
+
+        Raises InvalidInput. The function raises InvalidInput, TransportError, TimedOut, ProtocolError.
+        """
+        if self._closed:
+            raise InvalidInput("the runtime is closed")
+        key = (request.url, request.tls, request.pinned_address is not None)
+        route = self._routes.get(key) or self._plan(key, request)
+        operation = Operation(route.endpoint, can_stop=can_stop)
+
+        def send() -> Exchange:
+            return self._send(route, request, operation)
+
+        return operation, send, route.can_interrupt
+
+    def close(self) -> None:
+        """Close idle connections; those in use are closed by whoever uses them. A Session handed in stays open."""
+        self._closed = True
+        for adapter in self._adapters.values():
+            adapter.close()
+        if self._given is None:
+            self._session.close()
+
+    def forget(self) -> None:
+        """In a forked child: the connections are the parent's. Nothing of theirs is touched, locks least of all."""
+        _of_the_parent.append((self._session.adapters.copy(), self._adapters))
+        if self._given is not None:
+            for adapter in self._given.adapters.values():
+                if isinstance(adapter, HTTPAdapter):
+                    _of_the_parent.append((adapter.poolmanager, adapter.proxy_manager))
+                    adapter.__setstate__(adapter.__getstate__())  # as if it had been unpickled here
+        self._start()
+
+    def _plan(self, key: tuple[str, TlsOptions | None, bool], request: HttpRequest) -> _Route:
+        target, session = parse_url(request.url), self._session
+        origin = target.origin
+        url = f"{origin.scheme}://{origin.authority}{target.path}"
+        settings = session.merge_environment_settings(url, {}, True, None, None)
+        _, tls, pinned = key
+        if pinned:
+            settings["proxies"] = {}
+        adapter: BaseAdapter = session.get_adapter(url) if tls is None and not pinned else self._own_adapter(tls)
+        defaults = tuple([(str(name).lower(), str(name), value) for name, value in session.headers.items()])
+        kind = type(adapter)
+        route = _Route(
+            url, origin.endpoint, origin.authority, adapter, settings, defaults,
+            can_interrupt=isinstance(adapter, HTTPAdapter),
+            plain=kind is HTTPAdapter or kind is _OwnAdapter,
+        )  # fmt: skip
+        if isinstance(adapter, HTTPAdapter):
+            _make_interruptible(adapter, self._prepare(route, request), settings)
+        if len(self._routes) >= MOST_ROUTES:
+            self._routes.clear()
+        self._routes[key] = route
+        return route
+
+    def _own_adapter(self, tls: TlsOptions | None) -> _OwnAdapter:
+        adapter = self._adapters.get(tls)
+        if adapter is None:
+            context = None
+            if tls is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                apply_tls(context, tls)
+            adapter = self._adapters.setdefault(tls, _OwnAdapter(context))
+        return adapter
+
+    def _send(self, route: _Route, request: HttpRequest, operation: Operation) -> Exchange:
+        session = self._session
+        key = (request.connect_timeout, request.read_timeout)
+        try:
+            timeout = route.timeouts.get(key)
+            if timeout is None:
+                timeout = route.timeouts[key] = Timeout(connect=key[0], read=key[1])
+            special = session.auth or session.cookies._cookies or session.params or session.hooks["response"]
+            prepared = self._prepare_fully(route, request) if special else self._prepare(route, request)
+            with performing(operation):
+                response = route.adapter.send(prepared, timeout=timeout, **route.settings)
+                if special:
+                    response = dispatch_hook("response", prepared.hooks, response, timeout=timeout, **route.settings)
+        except Exception as error:
+            raise self._failure(error, request, operation, key) from error
+        if self._given is not None and "set-cookie" in response.headers:
+            extract_cookies_to_jar(session.cookies, prepared, response.raw)
+        return Exchange(operation, response, request.read_timeout)
+
+    def _prepare(self, route: _Route, request: HttpRequest) -> _Prepared:
+        names = {name.lower() for name, _ in request.headers}
+        headers = {name: value for lower, name, value in route.defaults if lower not in names}
+        if len(names) == len(request.headers):
+            headers.update(request.headers)
+        else:
+            for name, value in request.headers:
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        prepared = _Prepared()
+        prepared.method = request.method
+        prepared.url = route.url
+        prepared.body = request.body or None
+        if request.body or request.method in ("POST", "PUT", "PATCH"):
+            for name in [name for name in request.headers if name[0].lower() == "content-length"]:
+                del headers[name[0]]
+            headers["Content-Length"] = str(len(request.body))
+            prepared.body = request.body
+        if request.pinned_address is not None:
+            prepared.pinned_address = request.pinned_address
+            if "host" not in names:
+                headers["Host"] = route.authority
+        prepared.headers = headers if route.plain else CaseInsensitiveDict(headers)  # type: ignore[assignment]
+        return prepared
+
+    def _prepare_fully(self, route: _Route, request: HttpRequest) -> PreparedRequest:
+        """The way of the Session itself, for one that has auth, cookies, parameters or hooks."""
+        plain = self._prepare(route, request)
+        headers = {name: value for name, value in plain.headers.items() if name != "Content-Length"}
+        session = self._session
+        full = session.prepare_request(
+            requests.Request(
+                request.method, route.url, headers=headers, data=request.body or None, auth=session.auth or _as_it_is
+            )
+        )
+        full.pinned_address = request.pinned_address  # type: ignore[attr-defined]
+        return full
+
+    def _failure(
+        self, error: Exception, request: HttpRequest, operation: Operation, seconds: tuple[float | None, float | None]
+    ) -> TakoError:
+        """What a failed `adapter.send` means. No header and no key is in its message."""
+        if isinstance(error, TakoError):
+            return error
+        if operation.failure is not None:
+            return operation.failure
+        cause, phase = root(error), operation.phase
+        if isinstance(cause, ssl.SSLError) and phase in ("connect", "proxy"):
+            phase = "tls"
+        elif isinstance(error, ProxyError) and phase == "connect":
+            phase = "proxy"
+        if cause is not None:
+            limit = seconds[1] if phase in ("send", "head") else seconds[0]
+            return translate(cause, phase, operation.endpoint, limit)
+        if isinstance(error, (ValueError, TypeError)) and phase in ("send", "connect"):
+            return InvalidInput(_what_is_wrong(request))
+        return ProtocolError(
+            f"{operation.endpoint} does not speak HTTP/1.1 as it should ({type(error).__name__})", phase=phase
+        )
+
+
+_of_the_parent: list[object] = []
+"""Connections that a forked child must not touch: their locks may be held by threads it does not have."""
+
+
+def _own_session() -> requests.Session:
+    session = requests.Session()
+    session.headers.clear()
+    session.headers.update({"User-Agent": "tako", "Accept-Encoding": CODINGS})
+    for prefix in ("https://", "http://"):
+        session.mount(prefix, _OwnAdapter())
+    return session
+
+
+def _make_interruptible(adapter: HTTPAdapter, prepared: PreparedRequest, settings: dict[str, Any]) -> None:
+    """Have the pools that serve this request make connections which can be interrupted."""
+    verify, cert, proxies = settings["verify"], settings["cert"], settings["proxies"]
+    pool = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
+    proxy = select_proxy(prepared.url, proxies)
+    for manager in (adapter.poolmanager, *adapter.proxy_manager.values()) if proxy else (adapter.poolmanager,):
+        manager.pool_classes_by_scheme = {
+            scheme: _interruptible_pool(pool_class) for scheme, pool_class in manager.pool_classes_by_scheme.items()
+        }
+    pool.ConnectionCls = interruptible(pool.ConnectionCls)
+
+
+def _interruptible_pool(pool_class: type[Any]) -> type[Any]:
+    connection_class = interruptible(pool_class.ConnectionCls)
+    if connection_class is pool_class.ConnectionCls:
+        return pool_class
+    return type(f"Interruptible{pool_class.__name__}", (pool_class,), {"ConnectionCls": connection_class})
+
+
+def _as_it_is(prepared: PreparedRequest) -> PreparedRequest:
+    """An auth that does nothing; without one, requests would look into .netrc and replace the caller's key."""
+    return prepared
+
+
+def _what_is_wrong(request: HttpRequest) -> str:
+    """Which part of a request cannot be sent; header values stay out of it."""
+    for seconds in (request.connect_timeout, request.read_timeout):
+        if seconds is not None and not seconds > 0:
+            return "connect_timeout and read_timeout must be None or more than 0 seconds"
+    for name, value in request.headers:
+        if not all(" " <= character <= "~" or character == "\t" for character in value):
+            return (
+                f"the value of header {name} holds a line break, a control or a non-ASCII character; "
+                "was it copied with something around it?"
+            )
+    return "the request is not valid HTTP; check its method and the names of its headers"
