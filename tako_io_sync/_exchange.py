@@ -66,10 +66,12 @@ class Exchange:
         try:
             if type(inner) is HTTPResponse and hasattr(inner.fp, "read1"):
                 self.headers: Headers = tuple([(name.lower(), value) for name, value in inner.msg.raw_items()])
-                self._read = self._framing(raw, inner)
+                read = self._framing(raw, inner)
             else:
                 self.headers = tuple([(name.lower(), value) for name, value in response.headers.items()])
-                self._read = self._foreign(raw)
+                read = self._foreign(raw)
+            if not self._done:
+                self._read = read
         except ProtocolError as error:
             self._fault = error  # the head is sound: the flow gets that first
             self._discard()
@@ -95,10 +97,10 @@ class Exchange:
     def _framing(self, raw: Any, inner: HTTPResponse) -> Callable[[], bytes]:
         """How the body is to be read; raises ProtocolError."""
         self._file = inner.fp
-        self.operation.use(inner.fp.raw._sock)
+        self.operation.use(getattr(inner.fp.raw, "_sock", None))
         if inner.length == 0:
             self._finish()
-            return bytes
+            return self._read
         fields = dict(self.headers)
         coding = fields.get("content-encoding")
         if coding:
@@ -122,31 +124,29 @@ class Exchange:
 
     def _read_chunks(self) -> bytes:
         chunks = self._chunks
-        while not chunks.ended:
+        while True:
             chunks.receive_data(self._file.read1(READ_SIZE))
             data = chunks.next_event()
             if chunks.ended:
                 # RFC 9112, section 6.3: after an answer framed in both ways the connection is closed.
                 both = self._response.raw.headers.get("content-length") is not None
                 self._finish(reusable=not chunks.trailing and not both)
-            if data is not NEED_DATA and data is not END:
+            if data is END:
+                return b""
+            if data is not NEED_DATA:
                 return data
-        return b""
 
     def _read_counted(self) -> bytes:
-        if not self._left:
-            return b""
         data: bytes = self._file.read1(READ_SIZE)
         if not data:
             raise self._hung_up()
-        left = self._left - len(data)
-        self._left = max(left, 0)
+        self._left = left = self._left - len(data)
         if left <= 0:
             self._finish(reusable=left == 0)
         return data if left >= 0 else data[:left]
 
     def _read_until_close(self) -> bytes:
-        data: bytes = b"" if self._done else self._file.read1(READ_SIZE)
+        data: bytes = self._file.read1(READ_SIZE)
         if not data:
             if self.operation.stopped:  # it looks like an end, but is none
                 raise self._hung_up()
@@ -173,7 +173,7 @@ class Exchange:
             read = partial(next, self._response.iter_content(READ_SIZE), b"")
 
         def read_on() -> bytes:
-            data = b"" if self._done else read()
+            data = read()
             if not data:
                 if self.operation.stopped:
                     raise self._hung_up()
@@ -187,17 +187,20 @@ class Exchange:
         if not reusable or self.operation.stopped:
             self._discard()
             return
-        self._done = True
-        self.operation.release()
-        raw = self._response.raw
+        self._let_go()
+        raw: Any = self._response.raw
         raw._fp.close()  # the buffered file alone: the socket is the connection's
         raw.release_conn()
 
     def _discard(self) -> None:
         """Nobody reads on: the connection is closed."""
-        self._done = True
-        self.operation.release()
+        self._let_go()
         self._response.close()
+
+    def _let_go(self) -> None:
+        self._done = True
+        self._read = bytes  # which gives b"", and ends the circle through the bound method
+        self.operation.release()
 
     def _hung_up(self) -> TransportError:
         return TransportError(f"{self.operation.endpoint} hung up in the middle of the answer", phase="body")

@@ -21,9 +21,11 @@ which the Session had opened before can be interrupted only from the head of its
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import requests
@@ -31,7 +33,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import ProxyError
 from requests.hooks import dispatch_hook
-from requests.models import PreparedRequest, Response
+from requests.models import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from requests.utils import select_proxy
 from urllib3.util import Timeout
@@ -85,8 +87,10 @@ class _OwnAdapter(HTTPAdapter):
 
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: Any, cert: Any = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        place, options = super().build_connection_pool_key_attributes(request, verify, cert)
+    ) -> tuple[Any, Any]:
+        place: dict[str, Any]
+        options: dict[str, Any]
+        place, options = super().build_connection_pool_key_attributes(request, verify, cert)  # type: ignore[assignment]
         if self._context is not None:
             options = {"ssl_context": self._context}
         address = getattr(request, "pinned_address", None)
@@ -96,9 +100,18 @@ class _OwnAdapter(HTTPAdapter):
             place = {**place, "host": address}
         return place, options
 
+    def close(self) -> None:
+        """Close every idle connection now; urllib3 would leave that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118: it is no mapping that could be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         if self._context is None:
-            super().cert_verify(conn, url, verify, cert)
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
         else:
             conn.cert_reqs = "CERT_REQUIRED"  # and add no roots to the context
 
@@ -116,7 +129,7 @@ class Transport:
         self._routes: dict[tuple[str, TlsOptions | None, bool], _Route] = {}
         self._adapters: dict[TlsOptions | None, _OwnAdapter] = {}
 
-    def operation(self, request: HttpRequest, *, can_stop: bool) -> tuple[Operation, Callable[[], Exchange], bool]:
+    def prepare(self, request: HttpRequest, *, can_stop: bool) -> tuple[Operation, Callable[[], Exchange], bool]:
         """How to send it: what can be stopped, what to call, and whether stopping wakes that call.
 
         Raises InvalidInput. The function raises InvalidInput, TransportError, TimedOut, ProtocolError.
@@ -127,10 +140,7 @@ class Transport:
         route = self._routes.get(key) or self._plan(key, request)
         operation = Operation(route.endpoint, can_stop=can_stop)
 
-        def send() -> Exchange:
-            return self._send(route, request, operation)
-
-        return operation, send, route.can_interrupt
+        return operation, partial(self._send, route, request, operation), route.can_interrupt
 
     def close(self) -> None:
         """Close idle connections; those in use are closed by whoever uses them. A Session handed in stays open."""
@@ -142,24 +152,30 @@ class Transport:
 
     def forget(self) -> None:
         """In a forked child: the connections are the parent's. Nothing of theirs is touched, locks least of all."""
-        _of_the_parent.append((self._session.adapters.copy(), self._adapters))
+        _of_the_parent.append((list(self._session.adapters.values()), self._adapters))
         if self._given is not None:
             for adapter in self._given.adapters.values():
                 if isinstance(adapter, HTTPAdapter):
                     _of_the_parent.append((adapter.poolmanager, adapter.proxy_manager))
-                    adapter.__setstate__(adapter.__getstate__())  # as if it had been unpickled here
+                    state = {name: getattr(adapter, name, None) for name in adapter.__attrs__}
+                    adapter.__setstate__(state)  # type: ignore[attr-defined]  # as if it had been unpickled here
         self._start()
 
     def _plan(self, key: tuple[str, TlsOptions | None, bool], request: HttpRequest) -> _Route:
         target, session = parse_url(request.url), self._session
         origin = target.origin
         url = f"{origin.scheme}://{origin.authority}{target.path}"
-        settings = session.merge_environment_settings(url, {}, True, None, None)
+        settings: dict[str, Any] = {**session.merge_environment_settings(url, {}, True, None, None)}
         _, tls, pinned = key
         if pinned:
             settings["proxies"] = {}
         adapter: BaseAdapter = session.get_adapter(url) if tls is None and not pinned else self._own_adapter(tls)
-        defaults = tuple([(str(name).lower(), str(name), value) for name, value in session.headers.items()])
+        defaults = tuple(
+            [
+                (name.lower(), name, value if isinstance(value, str) else value.decode("latin-1"))
+                for name, value in session.headers.items()
+            ]
+        )
         kind = type(adapter)
         route = _Route(
             url, origin.endpoint, origin.authority, adapter, settings, defaults,
@@ -167,7 +183,7 @@ class Transport:
             plain=kind is HTTPAdapter or kind is _OwnAdapter,
         )  # fmt: skip
         if isinstance(adapter, HTTPAdapter):
-            _make_interruptible(adapter, self._prepare(route, request), settings)
+            _make_interruptible(adapter, self._fill(route, request), settings)
         if len(self._routes) >= MOST_ROUTES:
             self._routes.clear()
         self._routes[key] = route
@@ -189,34 +205,36 @@ class Transport:
         try:
             timeout = route.timeouts.get(key)
             if timeout is None:
-                timeout = route.timeouts[key] = Timeout(connect=key[0], read=key[1])
-            special = session.auth or session.cookies._cookies or session.params or session.hooks["response"]
-            prepared = self._prepare_fully(route, request) if special else self._prepare(route, request)
+                timeout = route.timeouts[key] = _timeout(request)
+            special = self._given is not None and _needs_preparing(self._given)
+            prepared = self._prepare_fully(route, request) if special else self._fill(route, request)
             with performing(operation):
-                response = route.adapter.send(prepared, timeout=timeout, **route.settings)
+                response = route.adapter.send(prepared, timeout=timeout, **route.settings)  # type: ignore[arg-type]
                 if special:
-                    response = dispatch_hook("response", prepared.hooks, response, timeout=timeout, **route.settings)
+                    settings = {**route.settings, "timeout": timeout}
+                    response = dispatch_hook("response", prepared.hooks, response, **settings)  # type: ignore[no-untyped-call]
         except Exception as error:
-            raise self._failure(error, request, operation, key) from error
+            raise _failure(error, operation, key) from error
         if self._given is not None and "set-cookie" in response.headers:
-            extract_cookies_to_jar(session.cookies, prepared, response.raw)
-        return Exchange(operation, response, request.read_timeout)
+            extract_cookies_to_jar(session.cookies, prepared, response.raw)  # type: ignore[no-untyped-call]
+        exchange = Exchange(operation, response, request.read_timeout)
+        if operation.stopped:
+            exchange.close()  # whoever waited for it may have gone
+        return exchange
 
-    def _prepare(self, route: _Route, request: HttpRequest) -> _Prepared:
+    def _fill(self, route: _Route, request: HttpRequest) -> _Prepared:
+        """The request as it is sent; raises InvalidInput for one that cannot be."""
+        _check(request)
         names = {name.lower() for name, _ in request.headers}
         headers = {name: value for lower, name, value in route.defaults if lower not in names}
-        if len(names) == len(request.headers):
-            headers.update(request.headers)
-        else:
-            for name, value in request.headers:
-                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        for name, value in request.headers:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        if "content-length" in names:  # requests looks for it under its own spelling
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
         prepared = _Prepared()
         prepared.method = request.method
         prepared.url = route.url
-        prepared.body = request.body or None
         if request.body or request.method in ("POST", "PUT", "PATCH"):
-            for name in [name for name in request.headers if name[0].lower() == "content-length"]:
-                del headers[name[0]]
             headers["Content-Length"] = str(len(request.body))
             prepared.body = request.body
         if request.pinned_address is not None:
@@ -228,7 +246,7 @@ class Transport:
 
     def _prepare_fully(self, route: _Route, request: HttpRequest) -> PreparedRequest:
         """The way of the Session itself, for one that has auth, cookies, parameters or hooks."""
-        plain = self._prepare(route, request)
+        plain = self._fill(route, request)
         headers = {name: value for name, value in plain.headers.items() if name != "Content-Length"}
         session = self._session
         full = session.prepare_request(
@@ -238,28 +256,6 @@ class Transport:
         )
         full.pinned_address = request.pinned_address  # type: ignore[attr-defined]
         return full
-
-    def _failure(
-        self, error: Exception, request: HttpRequest, operation: Operation, seconds: tuple[float | None, float | None]
-    ) -> TakoError:
-        """What a failed `adapter.send` means. No header and no key is in its message."""
-        if isinstance(error, TakoError):
-            return error
-        if operation.failure is not None:
-            return operation.failure
-        cause, phase = root(error), operation.phase
-        if isinstance(cause, ssl.SSLError) and phase in ("connect", "proxy"):
-            phase = "tls"
-        elif isinstance(error, ProxyError) and phase == "connect":
-            phase = "proxy"
-        if cause is not None:
-            limit = seconds[1] if phase in ("send", "head") else seconds[0]
-            return translate(cause, phase, operation.endpoint, limit)
-        if isinstance(error, (ValueError, TypeError)) and phase in ("send", "connect"):
-            return InvalidInput(_what_is_wrong(request))
-        return ProtocolError(
-            f"{operation.endpoint} does not speak HTTP/1.1 as it should ({type(error).__name__})", phase=phase
-        )
 
 
 _of_the_parent: list[object] = []
@@ -278,8 +274,8 @@ def _own_session() -> requests.Session:
 def _make_interruptible(adapter: HTTPAdapter, prepared: PreparedRequest, settings: dict[str, Any]) -> None:
     """Have the pools that serve this request make connections which can be interrupted."""
     verify, cert, proxies = settings["verify"], settings["cert"], settings["proxies"]
-    pool = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
-    proxy = select_proxy(prepared.url, proxies)
+    pool: Any = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
+    proxy = select_proxy(prepared.url or "", proxies)
     for manager in (adapter.poolmanager, *adapter.proxy_manager.values()) if proxy else (adapter.poolmanager,):
         manager.pool_classes_by_scheme = {
             scheme: _interruptible_pool(pool_class) for scheme, pool_class in manager.pool_classes_by_scheme.items()
@@ -294,20 +290,60 @@ def _interruptible_pool(pool_class: type[Any]) -> type[Any]:
     return type(f"Interruptible{pool_class.__name__}", (pool_class,), {"ConnectionCls": connection_class})
 
 
+def _failure(error: Exception, operation: Operation, seconds: tuple[float | None, float | None]) -> TakoError:
+    """What a failed `adapter.send` means. No header and no key is in its message."""
+    if isinstance(error, TakoError):
+        return error
+    if operation.failure is not None:
+        return operation.failure
+    cause, phase = root(error), operation.phase
+    if isinstance(cause, ssl.SSLError) and phase in ("connect", "proxy"):
+        phase = "tls"
+    elif isinstance(error, ProxyError) and phase == "connect":
+        phase = "proxy"
+    if cause is not None:
+        limit = seconds[1] if phase in ("send", "head") else seconds[0]
+        return translate(cause, phase, operation.endpoint, limit)
+    return ProtocolError(
+        f"{operation.endpoint} does not speak HTTP/1.1 as it should ({type(error).__name__})", phase=phase
+    )
+
+
+def _timeout(request: HttpRequest) -> Timeout:
+    for name in ("connect_timeout", "read_timeout"):
+        seconds = getattr(request, name)
+        if seconds is not None and not seconds > 0:
+            raise InvalidInput(f"{name} must be None or more than 0 seconds, not {seconds}")
+    return Timeout(connect=request.connect_timeout, read=request.read_timeout)
+
+
+def _needs_preparing(session: requests.Session) -> bool:
+    return bool(session.auth or len(session.cookies) or session.params or session.hooks["response"])
+
+
 def _as_it_is(prepared: PreparedRequest) -> PreparedRequest:
     """An auth that does nothing; without one, requests would look into .netrc and replace the caller's key."""
     return prepared
 
 
-def _what_is_wrong(request: HttpRequest) -> str:
-    """Which part of a request cannot be sent; header values stay out of it."""
-    for seconds in (request.connect_timeout, request.read_timeout):
-        if seconds is not None and not seconds > 0:
-            return "connect_timeout and read_timeout must be None or more than 0 seconds"
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+def _check(request: HttpRequest) -> None:
+    """Raise InvalidInput, naming the header but never its value, for what http.client would send as it is."""
+    if not _TOKEN.fullmatch(request.method):
+        raise InvalidInput(f"method {request.method[:40]!r} is not an HTTP method")
     for name, value in request.headers:
-        if not all(" " <= character <= "~" or character == "\t" for character in value):
-            return (
+        if not _TOKEN.fullmatch(name):
+            raise InvalidInput(f"header name {name[:40]!r} holds a character that HTTP does not allow in a name")
+        if not _FIELD_VALUE.fullmatch(value):
+            raise InvalidInput(
                 f"the value of header {name} holds a line break, a control or a non-ASCII character; "
                 "was it copied with something around it?"
             )
-    return "the request is not valid HTTP; check its method and the names of its headers"
+        lower = name.lower()
+        if lower == "transfer-encoding":
+            raise InvalidInput("header transfer-encoding is not for the caller: the body is sent whole")
+        if lower == "content-length" and value.strip() != str(len(request.body)):
+            raise InvalidInput("header content-length is not the length of the body; leave it out")

@@ -7,6 +7,7 @@ that started it, however that one ends. Its first line of output is the address 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def parameters() -> xllamacpp.CommonParams:
     chosen.port = 0
     chosen.n_ctx = 4096
     chosen.n_parallel = 1
-    chosen.cpuparams.n_threads = 2
+    chosen.cpuparams.n_threads = 1
     chosen.warmup = False
     return chosen
 
@@ -42,3 +43,4 @@ if __name__ == "__main__":
     server = xllamacpp.Server(parameters())
     print(server.listening_address, flush=True)
     sys.stdin.read()
+    os._exit(0)  # a request in flight would hold up an orderly end

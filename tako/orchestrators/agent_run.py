@@ -20,7 +20,8 @@ another process (`loads`), or copied to try two ways.
 Invariants. `new_messages` is valid input for a vendor in every state: each call has exactly one
 result, in the order of the calls, in the one tool message that follows; a call that has none yet is
 shown with a stand-in, which the true result replaces. Usage is the sum over all replies, whole or
-broken. What a state does not expect is refused with InvalidInput and changes nothing.
+broken. What a state does not expect is refused with InvalidInput and changes nothing. The checked
+output is a value of the caller's and no data: a run that has one is written as "checking".
 """
 
 from __future__ import annotations
@@ -177,6 +178,7 @@ class AgentRun:
 
     __slots__ = (
         "_calls",
+        "_has_output",
         "_history_size",
         "_messages",
         "_output",
@@ -200,7 +202,7 @@ class AgentRun:
         self.run_id = ""
         self._messages = list(history)
         self._history_size = len(self._messages)
-        _require_answered(self._messages)
+        _require_answered(self._messages, prompt)
         self._messages.extend(prompt)
         self._state: State = "asking"
         self.step = 0
@@ -209,12 +211,13 @@ class AgentRun:
         self._calls: tuple[ToolCallPart, ...] = ()
         self._results: dict[str, ToolResultPart] = {}
         self.decisions: dict[str, Decision] = {}
-        """What the outside has decided, by the id of the call."""
+        """What the outside has decided on the calls of this step, by their ids."""
         self._pending: tuple[PendingCall, ...] = ()
         self._was_announced = False
         self._rejections = 0
-        self._still_running: tuple[str, ...] = ()
+        self._still_running: list[str] = []
         self._stop_reason: StopReason = "stop"
+        self._has_output = False
         self._output: Any = None
 
     def __repr__(self) -> str:
@@ -268,7 +271,7 @@ class AgentRun:
 
     def left_running(self, name: str) -> None:
         """A blocking tool ignored its cancel and still runs."""
-        self._still_running = (*self._still_running, name)
+        self._still_running.append(name)
 
     def answer(self, call_id: str, decision: Decision) -> None:
         """Answer a pending call: Approved, Denied or Answered. Then run the agent with this run again."""
@@ -298,7 +301,7 @@ class AgentRun:
             output=self._output,
             cost_usd=cost_usd,
             pending=self._pending,
-            still_running=self._still_running,
+            still_running=tuple(self._still_running),
             run=self,
         )
 
@@ -329,7 +332,7 @@ class AgentRun:
         self._state = "ended"
 
     def _output_accepted(self, outcome: OutputAccepted) -> None:
-        self._output = outcome.value
+        self._output, self._has_output = outcome.value, True
         self._state = "ended"
 
     def _output_rejected(self, outcome: OutputRejected) -> None:
@@ -356,18 +359,19 @@ class AgentRun:
         self._state = "ended"
         self._pending = ()
         self._messages.extend(self._open_batch())
-        self._calls = ()
+        self._calls, self._results = (), {}
 
     # The batch of calls that is open.
 
     def _take_calls(self, message: Message) -> None:
         calls = message.tool_calls
-        if calls and (not calls[0].id or (len(calls) > 1 and len({call.id for call in calls}) < len(calls))):
-            message = _with_own_ids(message, self.step)
+        if calls and not _are_distinct([call.id for call in calls]):
+            message = _with_own_ids(message, len(self._messages))
             calls = message.tool_calls
         self._messages.append(message)
         self._calls = calls
         self._results = {}
+        self.decisions = {}  # a vendor may use an id again, and one approval is for one call
         self._was_announced = False
 
     def _open_calls(self) -> tuple[ToolCallPart, ...]:
@@ -395,7 +399,7 @@ class AgentRun:
         if len(self._results) < len(self._calls):
             return
         self._messages.append(Message.tool([self._results[call.id] for call in self._calls]))
-        self._calls = ()
+        self._calls, self._results = (), {}
         if self.step >= self.options.max_steps:
             self._stop_reason = "max_steps"
             self._state = "ended"
@@ -417,7 +421,7 @@ class AgentRun:
             options=self.options,
             messages=tuple(self._messages),
             history_size=self._history_size,
-            state=self._state,
+            state="checking" if self._has_output else self._state,
             step=self.step,
             usage=self._usage,
             calls=self._calls,
@@ -426,28 +430,33 @@ class AgentRun:
             pending=self._pending,
             was_announced=self._was_announced,
             rejections=self._rejections,
-            still_running=self._still_running,
+            still_running=tuple(self._still_running),
             stop_reason=self._stop_reason,
         ).model_dump_json(exclude_none=True)
 
     @classmethod
     def loads(cls, text: str | bytes) -> AgentRun:
-        """A run from its JSON; raises InvalidInput when the text is no run. `output` is not kept:
-        a finished run gives it again when the agent runs it."""
+        """A run from its JSON; raises InvalidInput when the text is no run. A finished run gives its
+        `output` again when the agent runs it."""
         try:
             data = _Snapshot.model_validate_json(text)
         except ValidationError as error:
             raise InvalidInput(f"this is not a run that was dumped: {describe(error)}") from error
+        if not data.is_consistent:
+            raise InvalidInput("this is not a run that was dumped: its fields contradict each other")
         run = cls((), (), data.options)
         for name in _Snapshot.model_fields:
             if name != "options" and name != "version":
                 setattr(run, name if name in AgentRun.__slots__ else f"_{name}", getattr(data, name))
         run._messages = list(data.messages)
+        run._still_running = list(data.still_running)
         return run
 
     def copy(self) -> AgentRun:
         """A run that goes its own way from here."""
-        return AgentRun.loads(self.dumps())
+        run = AgentRun.loads(self.dumps())
+        run._state, run._output, run._has_output = self._state, self._output, self._has_output
+        return run
 
 
 class _Snapshot(Value):
@@ -471,6 +480,22 @@ class _Snapshot(Value):
     still_running: tuple[str, ...] = ()
     stop_reason: StopReason = "stop"
 
+    @property
+    def is_consistent(self) -> bool:
+        """The table could have led here: open calls, their results and answers belong to each other."""
+        last = self.messages[-1] if self.messages else None
+        ids = {call.id for call in self.calls}
+        return (
+            0 <= self.history_size <= len(self.messages)
+            and (not self.calls or (last is not None and last.tool_calls == self.calls))
+            and len(ids) == len(self.calls)
+            and (bool(self.calls) if self.state == "calling" else self.state == "ended" or not self.calls)
+            and (self.state != "checking" or (last is not None and last.role is Role.ASSISTANT))
+            and ids.issuperset(self.results)
+            and all(result.id == id for id, result in self.results.items())
+            and ids.issuperset(pending.call.id for pending in self.pending)
+        )
+
 
 _EXPECTED: dict[type, State] = {
     ModelReplied: "asking",
@@ -489,20 +514,27 @@ _FEED: dict[type, Callable[[AgentRun, Any], None]] = {
 }
 
 
-def _with_own_ids(message: Message, step: int) -> Message:
-    """Some servers repeat an id, or send none; results could not be told apart then."""
+def _are_distinct(ids: list[str]) -> bool:
+    return bool(ids[0]) if len(ids) == 1 else "" not in ids and len(set(ids)) == len(ids)
+
+
+def _with_own_ids(message: Message, position: int) -> Message:
+    """Some servers repeat an id, or send none; results could not be told apart then. The position in
+    the conversation keeps the ids of two runs apart, of which one is the other's history."""
     parts = [
-        part.model_copy(update={"id": f"call_{step}_{index}"}) if type(part) is ToolCallPart else part
+        part.model_copy(update={"id": f"call_{position}_{index}"}) if type(part) is ToolCallPart else part
         for index, part in enumerate(message.content)
     ]
     return Message.assistant(parts)
 
 
-def _require_answered(history: Sequence[Message]) -> None:
-    """A history that ends in open calls is refused by every vendor, with words nobody understands."""
-    if history and history[-1].role is Role.ASSISTANT and history[-1].tool_calls:
-        ids = ", ".join(call.id for call in history[-1].tool_calls)
+def _require_answered(history: Sequence[Message], prompt: Sequence[Message]) -> None:
+    """Open calls are refused by every vendor, with words nobody understands."""
+    for messages, answers in ((history, prompt), (prompt, ())):
+        if not messages or not messages[-1].tool_calls or (answers and answers[0].role is Role.TOOL):
+            continue
+        ids = ", ".join(call.id for call in messages[-1].tool_calls)
         raise InvalidInput(
-            f"history ends with calls that have no results ({ids}); append result.new_messages as it is, "
-            "or continue the run itself: agent.run_sync(result.run)"
+            f"{'history' if messages is history else 'prompt'} ends with calls that have no results ({ids}); "
+            "append result.new_messages as it is, or continue the run itself: agent.run_sync(result.run)"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError, PydanticSerializationError, to_jsonable_python
 
 from tako.models import ToolCallPart, Value
 
@@ -31,6 +32,14 @@ class Answered(Value):
     kind: Literal["answered"] = "answered"
     result: Any = None
     is_error: bool = False
+
+    @field_validator("result")
+    @classmethod
+    def _as_json(cls, result: Any) -> Any:
+        try:
+            return to_jsonable_python(result, inf_nan_mode="null")
+        except (PydanticSerializationError, ValueError) as error:
+            raise PydanticCustomError("json", "should be JSON: {reason}", {"reason": str(error)}) from None
 
 
 Decision: TypeAlias = Annotated[Approved | Denied | Answered, Field(discriminator="kind")]

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from tako.errors import InvalidInput
 from tako.models import describe
@@ -54,14 +54,14 @@ class OutputType(Generic[T]):
         except ValidationError as error:
             raise InvalidInput(describe(error)) from error
 
-    def _unwrap(self, text: str) -> T:
+    def _unwrap(self, text: str | bytes) -> T:
         try:
             value = from_json(text)
         except ValueError:
             return self._adapter.validate_json(text)
         if isinstance(value, dict) and value.keys() == {WRAPPED}:
-            value = value[WRAPPED]
-        return self._adapter.validate_python(value)
+            text = to_json(value[WRAPPED])  # as JSON, because a strict type takes other things from it
+        return self._adapter.validate_json(text)
 
 
 def json_in(text: str) -> str:

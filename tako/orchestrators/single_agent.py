@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from tako.effects import Emit, Entropy, Flow, Gather, OnError
+from tako.effects import Emit, Entropy, Failed, Flow, Gather, OnError
 from tako.errors import Cancelled, InvalidInput, OutputInvalid, TakoError
 from tako.events import (
     AssistantText,
@@ -24,7 +24,7 @@ from tako.events import (
     ThinkingDelta,
     ToolCallStart,
 )
-from tako.models import ChatRequest, ChatResponse, Message, Part, Principal, ToolCallPart
+from tako.models import ChatRequest, ChatResponse, Message, Part, Principal, TextPart, ThinkingPart, ToolCallPart
 from tako.orchestrators.agent_run import (
     AgentRun,
     Broken,
@@ -46,6 +46,8 @@ from tako.providers.base import Provider, Relay
 from tako.tools import Tool, ToolRegistry
 
 __all__ = ["SingleAgent"]
+
+TOOL_CHOICES = ("auto", "required", "none")
 
 
 class SingleAgent(Orchestrator[OutputT]):
@@ -93,6 +95,8 @@ class SingleAgent(Orchestrator[OutputT]):
         _require_whole("tool_concurrency", tool_concurrency, at_least=1)
         self.provider = provider
         self.tools = ToolRegistry(tools)
+        if isinstance(tool_choice, str) and tool_choice not in TOOL_CHOICES and self.tools.get(tool_choice) is None:
+            raise InvalidInput(f"tool_choice: no tool is named {tool_choice!r}; or one of {', '.join(TOOL_CHOICES)}")
         self.output = None if output_type is None or output_type is str else OutputType(output_type)
         self._wants_output = output_type is not None
         self._tool_concurrency = tool_concurrency
@@ -104,10 +108,10 @@ class SingleAgent(Orchestrator[OutputT]):
             temperature=temperature,
             top_p=top_p,
             max_tokens=max_tokens,
-            stop=tuple(stop),
+            stop=stop,
             seed=seed,
-            metadata=dict(metadata or {}),
-            extra=dict(extra or {}),
+            metadata=metadata or {},
+            extra=extra or {},
         )
 
     def __repr__(self) -> str:
@@ -173,22 +177,27 @@ class SingleAgent(Orchestrator[OutputT]):
                 raise
         result = self._result(run)
         if streaming:
-            yield Emit((Final(result.text, result.usage, result),))
+            try:
+                yield Emit((Final(result.text, result.usage, result),))
+            except Cancelled:
+                pass  # too late to change anything: the run has ended
         return result
 
     def _call_model(self, run: AgentRun, step: CallModel, *, streaming: bool) -> Flow[None]:
         request = self.request(run, step)
         if not streaming:
             response = yield from self.provider.chat(request)
+            run.feed(ModelReplied(response, self._wants_output))
+            return
+        yield Emit((StepStart(step.step, f"turn_{run.run_id}_{step.step}"),))
+        if self.provider.capabilities.supports_streaming:
+            response = yield from self.provider.stream(request, _relay(step.step))
+            run.feed(ModelReplied(response, self._wants_output))
         else:
-            yield Emit((StepStart(step.step, f"turn_{run.run_id}_{step.step}"),))
-            if self.provider.capabilities.supports_streaming:
-                response = yield from self.provider.stream(request, _relay(step.step))
-            else:
-                response = yield from self.provider.chat(request)
-                if text := response.message.text:
-                    yield Emit((AssistantText(step.step, text),))
-        run.feed(ModelReplied(response, self._wants_output))
+            response = yield from self.provider.chat(request)
+            run.feed(ModelReplied(response, self._wants_output))  # first, so that a cancel does not lose it
+            if events := _shown(step.step, response.message):
+                yield Emit(events)
 
     def request(self, run: AgentRun, step: CallModel) -> ChatRequest:
         """The request that a step asks for; for those who perform the steps themselves."""
@@ -219,7 +228,9 @@ class SingleAgent(Orchestrator[OutputT]):
                 yield from perform(self.tools, run, ready[0], listening=streaming)
             elif ready:
                 flows = tuple([perform(self.tools, run, call, listening=streaming) for call in ready])
-                yield Gather(flows, self._tool_concurrency, OnError.COLLECT)
+                for outcome in (yield Gather(flows, self._tool_concurrency, OnError.COLLECT)):
+                    if type(outcome) is Failed:
+                        raise outcome.error
             if len(ready) < len(calls):
                 run.feed(Paused(self._pending(run, step.calls)))
                 return
@@ -290,8 +301,22 @@ def _system_message(system: str | Iterable[Part] | None, instruction: str | None
         return Message.system(text) if text else None
     if not isinstance(system, Iterable):
         raise InvalidInput(f"system should be text or text parts, not {type(system).__name__}")
-    message = Message.system(system)
+    try:
+        message = Message.system(system)
+    except InvalidInput as error:
+        raise InvalidInput(f"system: {error.message}") from error
     return Message.system((*message.content, *Message.system(instruction).content)) if instruction else message
+
+
+def _shown(step: int, message: Message) -> list[AssistantText | AssistantThinking]:
+    """A whole answer as the agent's events."""
+    events: list[AssistantText | AssistantThinking] = []
+    for part in message.content:
+        if type(part) is TextPart:
+            events.append(AssistantText(step, part.text))
+        elif type(part) is ThinkingPart:
+            events.append(AssistantThinking(step, part.text))
+    return events
 
 
 def _relay(step: int) -> Relay:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from tako.errors import ProtocolError, ProviderError, RateLimited, TransportError
+from tako.errors import ProtocolError, ProviderError, RateLimited, TakoError, TransportError
 from tako.events import ChatChunk, ChatEnd, ToolCall
 from tako.models import ChatResponse, FinishReason, Replay, ToolCallPart
 from tako.providers.base import ResponseBuilder, StreamDecoder
@@ -87,9 +87,14 @@ class Pieces:
 
 
 class PendingCall:
-    """A call of which not all has arrived. `extras` is what the vendor wants back with it."""
+    """A call of which not all has arrived.
 
-    __slots__ = ("arguments", "extras", "id", "name", "takes_text")
+    extras      what the vendor wants back with it
+    takes_text  its argument is text and not JSON
+    shows_cut   its arguments show whether they are whole: half an object is no JSON
+    """
+
+    __slots__ = ("arguments", "extras", "id", "name", "shows_cut", "takes_text")
 
     def __init__(self) -> None:
         self.id = ""
@@ -97,6 +102,7 @@ class PendingCall:
         self.arguments = Pieces()
         self.extras: dict[str, Any] = {}
         self.takes_text = False
+        self.shows_cut = True
 
     def part(self, vendor: str, call_id: str, *, is_cut: bool, reason: str | None) -> ToolCallPart:
         """The call, whole; raises ProviderError if it is not, ProtocolError if it has no name."""
@@ -106,8 +112,10 @@ class PendingCall:
         return ToolCallPart(id=call_id, name=self.name, args=self._args(reason, is_cut=is_cut), replay=replay)
 
     def _args(self, reason: str | None, *, is_cut: bool) -> Any:
+        if is_cut and not self.shows_cut:
+            raise cut_short(self.name, reason)
         text = self.arguments.join()
-        if self.takes_text and not is_cut:
+        if self.takes_text:
             return text
         try:
             # Some vendors leave the arguments out for a tool that takes none.
@@ -151,6 +159,10 @@ class AnswerDecoder(StreamDecoder):
             raise ProtocolError(f"the answer has more than {MAX_BLOCKS} blocks", phase="decode")
         self._held.append(item)
 
+    def _break(self, chunks: list[ChatChunk], error: TakoError) -> None:
+        chunks += [item for item in self._held if type(item) is not PendingCall]  # type: ignore[misc]
+        super()._break(chunks, error)
+
     def _finish(self, chunks: list[ChatChunk], last: PendingCall | None) -> None:
         """Append what was held back and the ChatEnd; `last` is the call that the answer ends in, if any.
 
@@ -159,7 +171,8 @@ class AnswerDecoder(StreamDecoder):
         reason = self.reasons.get(self._reason or "", "other")
         was_cut = reason in ("length", "content_filter")
         ids: set[str] = set()
-        for item in self._held:
+        held, self._held = self._held, []
+        for item in held:
             if type(item) is not PendingCall:
                 chunks.append(item)  # type: ignore[arg-type]
                 continue

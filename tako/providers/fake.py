@@ -17,7 +17,7 @@ from typing import TypeAlias
 from tako.effects import Emit, Flow, Sleep
 from tako.errors import InvalidInput, TakoError, TransportError
 from tako.events import ChatChunk, ChatEnd, ChatError
-from tako.models import Capabilities, ChatRequest, ChatResponse, Message, Part, Usage
+from tako.models import Capabilities, ChatRequest, ChatResponse, ContentPart, Message, Part, Usage
 from tako.providers.base import Provider, Relay, ResponseBuilder, as_they_are
 from tako.providers.replies import chunks_of, response_of, text_chunks
 
@@ -49,7 +49,9 @@ class Fake(Provider):
     ) -> None:
         if not isinstance(canned_text, str):
             raise InvalidInput(f"Fake: canned_text should be text, not {type(canned_text).__name__}")
-        if not isinstance(delay_ms, int | float) or delay_ms < 0:
+        if not isinstance(id, str):
+            raise InvalidInput(f"Fake: id should be text, not {type(id).__name__}")
+        if not isinstance(delay_ms, int | float) or not delay_ms >= 0:
             raise InvalidInput(f"Fake: delay_ms should be a number of at least 0, not {delay_ms!r}")
         self.id = id
         self.model = id.partition(":")[2]
@@ -58,9 +60,7 @@ class Fake(Provider):
         )
         self._delay = delay_ms / 1000
         self._function = script if callable(script) else None
-        self._script = [canned_text] if script is None or callable(script) else list(script)
-        if not self._script:
-            raise InvalidInput("Fake: script is empty; give it at least one reply")
+        self._script = [canned_text] if script is None or callable(script) else _replies(script)
         self._counter = itertools.count()  # counts from several threads without a lock
         self.call_count = 0
 
@@ -68,7 +68,7 @@ class Fake(Provider):
         reply = self._next_reply(request)
         if self._delay:
             yield Sleep(self._delay)
-        if type(reply) is str:
+        if type(reply) is str and reply:
             return ChatResponse(message=Message.assistant(reply), usage=ONE_EACH)
         builder = ResponseBuilder()
         builder.add(_chunks(reply))
@@ -96,6 +96,19 @@ class Fake(Provider):
         if self._function is not None:
             return self._function(request)
         return self._script[min(number, len(self._script) - 1)]
+
+
+def _replies(script: object) -> list[Reply]:
+    """The replies of a script; raises InvalidInput."""
+    if isinstance(script, str) or not isinstance(script, Iterable):
+        raise InvalidInput(f"Fake: script should be a list of replies or a function, not {type(script).__name__}")
+    replies = list(script)
+    if not replies:
+        raise InvalidInput("Fake: script is empty; give it at least one reply")
+    for index, reply in enumerate(replies):
+        if not isinstance(reply, str | Message | ChatResponse | ContentPart | TakoError | Truncated | Sequence):
+            raise InvalidInput(f"Fake: script[{index}] is no reply of a model: {type(reply).__name__}")
+    return replies
 
 
 def _chunks(reply: Reply) -> list[ChatChunk]:

@@ -108,7 +108,8 @@ class HttpProvider(Provider):
             request_id = request_id_of(head)
             return response.model_copy(update={"request_id": request_id}) if request_id else response
         except TakoError as error:
-            raise self._sign(error, request, head)
+            self._sign(error, request, head)
+            raise
 
     def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         decoder, builder, head = self.decoder(), ResponseBuilder(), None

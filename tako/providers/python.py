@@ -70,11 +70,14 @@ class PythonProvider(Provider):
         for name, function in (("chat", chat), ("stream", stream)):
             if function is not None and not callable(function):
                 raise InvalidInput(f"PythonProvider: {name} should be a function, not {type(function).__name__}")
+        if capabilities is not None and not isinstance(capabilities, Capabilities):
+            raise InvalidInput(
+                f"PythonProvider: capabilities should be Capabilities, not {type(capabilities).__name__}"
+            )
         self.id = id
         self.model = id.partition(":")[2]
-        self._chat = chat
-        self._stream = stream
-        self._wants_model = {function: _wants_request(function) for function in (chat, stream) if function}
+        self._chat = _Function(cast("Callable[..., Any]", chat or stream))
+        self._stream = _Function(cast("Callable[..., Any]", stream or chat))
         self.capabilities = capabilities or Capabilities(
             max_context_tokens=32_000 if max_context_tokens is None else max_context_tokens,
             supports_streaming=stream is not None or inspect.isgeneratorfunction(chat) or inspect.isasyncgenfunction(chat),
@@ -82,22 +85,18 @@ class PythonProvider(Provider):
         )
 
     def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
-        function = self._chat or self._stream
-        assert function is not None
-        return (yield from self._answer(function, request, stream=False, relay=None))
+        return (yield from self._answer(self._chat, request, stream=False, relay=None))
 
     def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
-        function = self._stream or self._chat
-        assert function is not None
-        return (yield from self._answer(function, request, stream=True, relay=relay))
+        return (yield from self._answer(self._stream, request, stream=True, relay=relay))
 
     def _answer(
-        self, function: Callable[..., Any], request: ChatRequest, *, stream: bool, relay: Relay | None
+        self, function: _Function, request: ChatRequest, *, stream: bool, relay: Relay | None
     ) -> Flow[ChatResponse]:
         reader = _Reader()
-        payload = request if self._wants_model[function] else _as_dict(request, stream=stream)
+        payload = request if function.wants_request else _as_dict(request, stream=stream)
         try:
-            value = yield from self._ask(function, payload)
+            value = yield from self._ask(function.call, payload)
             if isinstance(value, Iterator | AsyncIterator):
                 step = _next if isinstance(value, Iterator) else _anext
                 while (item := (yield from self._ask(step, value))) is not _DONE:
@@ -129,6 +128,14 @@ class PythonProvider(Provider):
             ) from error
 
 
+class _Function:
+    """A function of the user, and whether it takes the request as it is."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+        self.wants_request = _wants_request(call)
+
+
 class _Reader:
     """What a user's function gives, in any of its shapes, as chunks; and the response in the end."""
 
@@ -145,9 +152,16 @@ class _Reader:
         if isinstance(item, str):
             chunks = [TextDelta(item)] if item else []
         elif isinstance(item, dict):
-            chunks = self._read_dict(item)
+            try:
+                chunks = self._read_dict(item)
+            except TakoError:
+                raise
+            except (TypeError, ValueError) as error:
+                raise ProviderError(f"Python provider stream raised: a field of a bad type ({error})") from error
         elif isinstance(item, ToolCallPart):
             chunks = [ToolCall(item)]
+        elif isinstance(item, ChatError):
+            chunks = [item, ChatEnd("error", Usage())]
         elif isinstance(item, ChatChunk):
             chunks = [item]
         else:
@@ -234,7 +248,8 @@ def _as_dict(request: ChatRequest, *, stream: bool) -> dict[str, Any]:
     """The request as the original handed it over: what is not set is left out."""
     payload = request.model_dump(mode="json", exclude_none=True)
     always = ("model", "messages")
-    return {**{key: value for key, value in payload.items() if value or key in always}, "stream": stream}
+    is_set = {key: value for key, value in payload.items() if value not in ([], {}) or key in always}
+    return {**is_set, "stream": stream}
 
 
 def _response(value: Any) -> ChatResponse:

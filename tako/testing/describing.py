@@ -26,7 +26,7 @@ def name_of(thing: Any) -> str:
     for attribute in ("__qualname__", "__name__"):
         name = getattr(thing, attribute, None)
         if isinstance(name, str):
-            return name
+            return name.rpartition("<locals>.")[2]
     return type(thing).__qualname__
 
 

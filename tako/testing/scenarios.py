@@ -55,6 +55,9 @@ LONG = 30.0
 """Seconds that nobody waits to the end."""
 
 
+_NOTHING = Answer()
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`flow` is given the address of the vendor, without a slash at its end.
@@ -65,7 +68,7 @@ class Scenario:
 
     name: str
     flow: Callable[[str], Flow[Any]]
-    answers: Answer | Sequence[Answer] | Callable[[ReceivedRequest], Answer] = Answer()
+    answers: Answer | Sequence[Answer] | Callable[[ReceivedRequest], Answer] = _NOTHING
     cancel_at: float | None = None
 
     def vendor(self) -> ScriptedVendor:

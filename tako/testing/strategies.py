@@ -9,6 +9,7 @@ piece, no fault, a short conversation in ASCII.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 try:
@@ -86,7 +87,7 @@ def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
         return [data[index : index + 1] for index in range(len(data))]
     places = draw(st.sets(st.integers(1, max(1, len(data) - 1)), max_size=12))
     edges = [0, *sorted(place for place in places if place < len(data)), len(data)]
-    return [data[one:other] for one, other in zip(edges, edges[1:], strict=False) if one < other]
+    return [data[one:other] for one, other in pairwise(edges) if one < other]
 
 
 def _seconds(longest: float) -> st.SearchStrategy[float]:

@@ -28,7 +28,11 @@ class ToolRegistry:
         if not isinstance(tools, Iterable):
             raise InvalidInput(f"tools should be a list of functions or tools, not {type(tools).__name__}")
         found: dict[str, Tool] = {}
-        for item in tools:
+        for index, item in enumerate(tools):
+            if not callable(item):
+                raise InvalidInput(
+                    f"tools[{index}] should be a function or what @tool made of one, not {type(item).__name__}"
+                )
             one = item if isinstance(item, Tool) else Tool(item)
             if one.name in found:
                 raise InvalidInput(f"tools: two tools are named {one.name!r}; give one of them another name=")

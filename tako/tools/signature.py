@@ -2,12 +2,15 @@
 
 Every parameter becomes a field; a parameter annotated with ToolContext is left out, because tako
 fills it in. `*args` cannot be named in JSON and is refused; `**kwargs` lets further names through.
+A parameter that is called like something of BaseModel's own (`json`, `copy`) is a field of another
+name, whose alias it is.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -17,16 +20,20 @@ from tako.errors import InvalidInput, ToolError
 from tako.models import describe
 from tako.tools.context import ToolContext
 
-__all__ = ["Signature"]
+__all__ = ["Signature", "underlying"]
 
 
 class Signature:
     """How a function is called: checks arguments, and says which parameter takes the context."""
 
-    __slots__ = ("_model", "_positional", "context_name", "schema")
+    __slots__ = ("_model", "_positional", "_renamed", "context_name", "schema")
 
     def __init__(self, function: Callable[..., Any], name: str, documented: dict[str, str]) -> None:
         fields, self.context_name, self._positional, extra = _fields(function, name, documented)
+        self._renamed = {taken: parameter for parameter in fields if (taken := _field_name(parameter)) != parameter}
+        for taken, parameter in self._renamed.items():
+            annotation, default = fields.pop(parameter)
+            fields[taken] = Annotated[annotation, Field(alias=parameter)], default
         try:
             self._model: type[BaseModel] = create_model(
                 name, __config__=ConfigDict(extra="allow" if extra else "forbid"), **fields
@@ -39,7 +46,9 @@ class Signature:
             prop.pop("title", None)
         self.schema: dict[str, Any] = schema
 
-    def check(self, arguments: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def check(
+        self, arguments: Any, context: ToolContext | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments to call the function with; raises ToolError with words for the model."""
         if isinstance(arguments, str):
             raise ToolError("the arguments are not valid JSON; call the tool again with a JSON object")
@@ -50,6 +59,11 @@ class Signature:
         keywords = dict(checked.__dict__)
         if checked.__pydantic_extra__:
             keywords.update(checked.__pydantic_extra__)
+        if self._renamed:
+            for taken, parameter in self._renamed.items():
+                keywords[parameter] = keywords.pop(taken)
+        if self.context_name is not None:
+            keywords[self.context_name] = context
         positional = tuple([keywords.pop(name) for name in self._positional]) if self._positional else ()
         return positional, keywords
 
@@ -64,6 +78,8 @@ def _fields(
     context_name, extra = None, False
     for parameter in inspect.signature(function).parameters.values():
         annotation = hints.get(parameter.name, Any)
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            positional.append(parameter.name)
         if annotation is ToolContext:
             context_name = parameter.name
         elif parameter.kind is parameter.VAR_POSITIONAL:
@@ -73,11 +89,13 @@ def _fields(
         elif parameter.name.startswith("_"):
             raise InvalidInput(f"tool {name!r}: parameter {parameter.name!r} may not start with an underscore")
         else:
-            if parameter.kind is parameter.POSITIONAL_ONLY:
-                positional.append(parameter.name)
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = _field(annotation, default, documented.get(parameter.name))
     return fields, context_name, tuple(positional), extra
+
+
+def _field_name(parameter: str) -> str:
+    return f"parameter_{parameter}" if hasattr(BaseModel, parameter) or parameter.startswith("model_") else parameter
 
 
 def _field(annotation: Any, default: Any, description: str | None) -> Any:
@@ -91,10 +109,18 @@ def _described(annotation: Any) -> bool:
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    target = function if inspect.isroutine(function) else type(function).__call__
+    target = underlying(function)
+    target = target if inspect.isroutine(target) else type(target).__call__
     try:
         return get_type_hints(target, include_extras=True)
     except NameError as error:
         raise InvalidInput(
             f"tool {name!r}: a type hint cannot be resolved ({error}); define the type at module level"
         ) from error
+
+
+def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function inside a functools.partial: the hints and the docstring are its own."""
+    while isinstance(function, partial):
+        function = function.func
+    return function

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
 
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tako.cancellation import CancellationToken
 from tako.effects import Call, Emit, Flow
@@ -24,12 +24,15 @@ from tako.errors import InvalidInput, ToolError
 from tako.models import CacheControl, ToolSchema
 from tako.tools.context import ToolContext
 from tako.tools.docstring import read_docstring
-from tako.tools.signature import Signature
+from tako.tools.signature import Signature, underlying
 
 __all__ = ["Tool", "tool"]
 
 Progress: TypeAlias = Callable[[Any], Any]
 """Makes the event to emit of what a generator tool yielded."""
+
+PLAIN = frozenset((str, int, float, bool, type(None), dict, list, tuple))
+"""Types of results that are no iterators: asking an abstract class costs more than all the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,11 @@ class Tool:
         if function is not None and not callable(function):
             raise InvalidInput(f"tool: expected a function, not {type(function).__name__}")
         name = name or getattr(function, "__name__", "")
+        if not isinstance(name, str):
+            raise InvalidInput(f"tool: name should be text, not {type(name).__name__}")
         if not name or name == "<lambda>":
             raise InvalidInput("tool: this function has no name of its own; pass name=...")
-        told, documented = read_docstring(inspect.getdoc(function) if function is not None else None)
+        told, documented = read_docstring(inspect.getdoc(underlying(function)) if function is not None else None)
         self._signature = None if function is None else Signature(function, name, documented)
         if self._signature is not None:
             input_schema = input_schema or self._signature.schema
@@ -74,7 +79,7 @@ class Tool:
         self.schema = ToolSchema(
             name=name,
             description=description if description is not None else told,
-            input_schema=dict(input_schema or {"type": "object", "properties": {}}),
+            input_schema=input_schema or {"type": "object", "properties": {}},
             cache_control=cache_control,
         )
 
@@ -103,32 +108,35 @@ class Tool:
         """
         if self.function is None or self._signature is None:
             raise InvalidInput(f"tool {self.name!r} is performed elsewhere")
-        positional, keywords = self._signature.check(arguments)
-        wants_context = self._signature.context_name
-        if wants_context is None:
+        context = None if self._signature.context_name is None else make_context()
+        positional, keywords = self._signature.check(arguments, context)
+        if context is None:
             value = yield Call(self.function, positional, keywords)
-            if type(value) is str:
-                return value
-            context = None
         else:
-            keywords[wants_context] = context = make_context()
             value = yield _linked(context.cancel, self.function, positional, keywords)
-        if isinstance(value, Iterator | AsyncIterator):
+        if type(value) not in PLAIN and isinstance(value, Iterator | AsyncIterator):
             step = _next if isinstance(value, Iterator) else _anext
             value = yield from _drain(value, step, context or make_context(), progress)
         return self._json(value)
 
     def _json(self, value: Any) -> Any:
         kind = type(value)
-        if kind is str or value is None or kind is bool or kind is int:
+        if value is None or kind is bool or kind is int:
             return value
+        if kind is str:
+            return speakable(value)
         try:
-            return to_jsonable_python(value)
+            return from_json(to_json(value, inf_nan_mode="null"))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise ToolError(
                 f"tool {self.name!r} returned something that is not JSON ({error}); "
                 "return text, numbers, lists, dicts, dataclasses or Pydantic models"
             ) from error
+
+
+def speakable(text: str) -> str:
+    """Text that UTF-8 can carry: names of files may hold bytes that are no text, and break every encoder."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _drain(

@@ -20,7 +20,7 @@ from tako.providers.openai import OpenAI
 from tests.support.answers import collect, cuts, play, streamed, told
 from tests.support.corpus import Exchange, parameters
 
-REQUEST = ChatRequest(messages=[Message.user("hello")])
+REQUEST = ChatRequest(messages=(Message.user("hello"),))
 PROVIDERS: dict[str, HttpProvider] = {
     "openai.chat.completions": OpenAI("gpt", ""),
     "anthropic.messages": Anthropic("claude", ""),
@@ -99,7 +99,9 @@ def check_calls(response: ChatResponse, expected: dict[str, Any]) -> None:
     for call, wanted in zip(calls, expected["tool_calls"], strict=True):
         assert call.name == wanted["name"]
         assert call.id == wanted["id"] or (wanted["id"] is None and call.id.startswith("call_"))
-        assert call.args == (wanted["arguments"] if wanted["arguments"] is not None else wanted["arguments_raw"])
+        assert call.args == (
+            wanted["arguments"] if wanted["arguments"] is not None else wanted["arguments_raw"]
+        )
     if calls:
         assert response.finish_reason == "tool_calls"
 

@@ -20,7 +20,9 @@ def play(
     flow: Flow[ChatResponse], body: Iterable[bytes], status: int = 200, headers: Headers = ()
 ) -> tuple[ChatResponse, list[Any], HttpRequest]:
     """Drive a flow through one exchange: its response, what it emitted, what it sent."""
-    pieces, emitted, sent = iter(body), [], []
+    pieces = iter(body)
+    emitted: list[Any] = []
+    sent: list[HttpRequest] = []
     reply: Any = None
     while True:
         try:

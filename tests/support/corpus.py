@@ -49,7 +49,11 @@ def exchanges(name: str) -> tuple[Exchange, ...]:
     found = []
     for entry in _lines(CORPUS / "exchanges" / f"{name}.jsonl"):
         response = entry["response"]
-        body = response["body_text"].encode() if "body_text" in response else base64.b64decode(response["body_b64"])
+        body = (
+            response["body_text"].encode()
+            if "body_text" in response
+            else base64.b64decode(response["body_b64"])
+        )
         found.append(
             Exchange(
                 entry["id"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import h11
 import pytest
 from hypothesis import given
@@ -15,8 +17,8 @@ HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 def encode(chunks: list[bytes], *, extension: bytes = b"", trailers: bytes = b"", upper: bool = False) -> bytes:
-    sizes = [b"%X" if upper else b"%x"] * len(chunks)
-    body = b"".join(size % len(chunk) + extension + b"\r\n" + chunk + b"\r\n" for size, chunk in zip(sizes, chunks, strict=True))
+    size = b"%X" if upper else b"%x"
+    body = b"".join(size % len(chunk) + extension + b"\r\n" + chunk + b"\r\n" for chunk in chunks)
     return body + b"0" + extension + b"\r\n" + trailers + b"\r\n"
 
 
@@ -64,7 +66,7 @@ def decode_with_h11(data: bytes) -> tuple[bytes, str]:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 bodies = st.lists(st.binary(min_size=1, max_size=40), max_size=8)

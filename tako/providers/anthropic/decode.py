@@ -19,7 +19,9 @@ An answer is a list of blocks. In a stream each is opened, grows by deltas and i
 | ping and every other         | skipped                                                         |
 
 A whole answer is read as blocks that open and close at once. Text that follows a call goes out at
-once, so it comes to stand before the call; everything else keeps its order. Citations are left out.
+once, so it comes to stand before the call; other blocks after a call wait with it, and keep their
+order. An answer that max_tokens ended in a call is an error, whatever there is of the call, as the
+vendor's documentation has it. Citations are left out.
 The event's type is in its data, so the `event:` lines are not looked at.
 """
 
@@ -60,13 +62,17 @@ CALL_FIELDS: Final = frozenset(("type", "id", "name", "input"))
 
 
 class Block:
-    """A block that is open: as it was opened, and what has grown since."""
+    """A block that is open: as it was opened, and what has grown since.
 
-    __slots__ = ("call", "fields", "grown", "kind", "signature", "text")
+    A block that waits was opened after a call: it is held with it, so that they keep their order.
+    """
 
-    def __init__(self, kind: str, fields: dict[str, Any]) -> None:
+    __slots__ = ("call", "fields", "grown", "kind", "signature", "text", "waits")
+
+    def __init__(self, kind: str, fields: dict[str, Any], *, waits: bool) -> None:
         self.kind = kind
         self.fields = fields
+        self.waits = waits
         self.grown: dict[str, Pieces] = {}
         self.text = Pieces()
         self.signature = Pieces()
@@ -171,7 +177,7 @@ class MessagesDecoder(AnswerDecoder):
             return
         if len(self._blocks) >= MAX_BLOCKS:
             raise ProtocolError(f"more than {MAX_BLOCKS} blocks are open at once", phase="decode")
-        block = self._blocks[index] = Block(kind, fields)
+        block = self._blocks[index] = Block(kind, fields, waits=bool(self._held))
         if kind == "thinking":
             block.text.add(_checked_text(fields.get("thinking") or ""))
             block.signature.add(_checked_text(fields.get("signature") or ""))
@@ -185,7 +191,7 @@ class MessagesDecoder(AnswerDecoder):
             chunks.append(TextDelta(_checked_text(delta["text"])))
         elif kind == "thinking_delta":
             text = _checked_text(delta["thinking"])
-            if text:
+            if text and not (block is not None and block.waits):
                 chunks.append(ThinkingDelta(text))
             if block is not None:
                 block.text.add(text)
@@ -210,7 +216,7 @@ class MessagesDecoder(AnswerDecoder):
         chunk = _thinking(block) if block.kind == "thinking" else _opaque(block)
         if chunk is None:
             return
-        if self._held:
+        if block.waits:
             self._hold(chunk)
         else:
             chunks.append(chunk)
@@ -224,6 +230,8 @@ def _checked_text(text: Any) -> str:
 
 def _call_of(fields: dict[str, Any]) -> PendingCall:
     call = PendingCall()
+    # A whole answer that was cut off holds an object all the same: the vendor mends what is broken.
+    call.shows_cut = False
     call.id = known_text(fields.get("id")) or ""
     call.name = known_text(fields.get("name")) or ""
     call.extras = {key: value for key, value in fields.items() if key not in CALL_FIELDS}

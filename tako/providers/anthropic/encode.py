@@ -184,7 +184,8 @@ def _source(url: str) -> dict[str, Any]:
     found = DATA_URL.fullmatch(url)
     if found is None or found[1].lower() not in IMAGE_TYPES:
         raise InvalidInput(
-            f"{OWNER}: image_url: a data: URL should hold base64 of {', '.join(IMAGE_TYPES)}, not {url[:40]!r}"
+            f"{OWNER}: image_url: a data: URL should hold base64 of one of {', '.join(IMAGE_TYPES)}, "
+            f"not {url[:40]!r}"
         )
     return {"type": "base64", "media_type": found[1].lower(), "data": found[2]}
 

@@ -18,6 +18,7 @@ KEYWORDS = frozenset(
     {
         "$defs",
         "$ref",
+        "$schema",
         "additionalProperties",
         "allOf",
         "anyOf",

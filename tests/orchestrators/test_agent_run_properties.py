@@ -1,0 +1,199 @@
+"""AgentRun under any script: whatever the model, the tools, the outside and the user's cancel do.
+
+A script is a list of turns of fate; `advance` takes one and does with the run what its next step asks
+for. Each property plays the same script in another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, assert_never
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tako.models import ChatResponse, Message, ThinkingPart, ToolCallPart, ToolResultPart, Usage
+from tako.orchestrators.agent_run import (
+    AgentRun,
+    Broken,
+    CallModel,
+    CallTools,
+    CheckOutput,
+    Finished,
+    ModelReplied,
+    OutputAccepted,
+    OutputRejected,
+    Paused,
+    RunOptions,
+    ToolReplied,
+)
+from tako.orchestrators.decisions import Answered, Approved, Decision, Denied, PendingCall
+from tako.testing.strategies import conversations, json_values, texts
+from tests.orchestrators.kit import assert_replayable
+
+counts = st.none() | st.integers(0, 1000)
+usages = st.builds(Usage, input_tokens=counts, output_tokens=counts, reasoning_tokens=counts)
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> ChatResponse:
+    """What a model may say: text, thinking, calls side by side with ids that are missing or repeated."""
+    parts: list[Any] = [ThinkingPart(text="hm")] if draw(st.booleans()) else []
+    if text := draw(texts(max_size=5)):
+        parts += Message.assistant(text).content
+    if draw(st.booleans()):
+        ids = draw(st.lists(st.sampled_from(["", "a", "b", "c", "call_1_0"]), max_size=4))
+        parts += [ToolCallPart(id=id, name="t", args=draw(json_values(max_leaves=2))) for id in ids]
+    reason = draw(st.sampled_from(["stop", "length", "tool_calls", "error"]))
+    return ChatResponse(message=Message.assistant(parts), finish_reason=reason, usage=draw(usages))
+
+
+@dataclass
+class Turn:
+    """One turn of fate; of its fields the state of the run picks the one that applies."""
+
+    reply: ChatResponse
+    result: Any
+    pick: int
+    pauses: bool
+    waits_for: Literal["approval", "result"]
+    decision: Decision
+    accepts: bool
+    breaks: Literal["cancelled", "error"] | None
+    breaks_with_answer: bool
+
+
+decisions: st.SearchStrategy[Decision] = st.one_of(
+    st.builds(Approved), st.builds(Denied), st.builds(Answered, result=json_values(max_leaves=2))
+)
+turns = st.builds(
+    Turn,
+    reply=replies(),
+    result=json_values(max_leaves=2),
+    pick=st.integers(0, 5),
+    pauses=st.sampled_from([False, False, True]),
+    waits_for=st.sampled_from(["approval", "result"]),
+    decision=decisions,
+    accepts=st.booleans(),
+    breaks=st.sampled_from([None] * 9 + ["cancelled", "error"]),
+    breaks_with_answer=st.booleans(),
+)
+
+
+@dataclass
+class Script:
+    history: list[Message]
+    options: RunOptions
+    wants_output: bool
+    turns: list[Turn]
+
+    def start(self) -> AgentRun:
+        return AgentRun([Message.user("go")], self.history, self.options)
+
+    def advance(self, run: AgentRun, turn: Turn) -> Usage:
+        """Do what the run asks for, as fate has it; returns what that has used."""
+        step = run.next_step()
+        if turn.breaks is not None and not run.is_finished:
+            answer = turn.reply if turn.breaks_with_answer and isinstance(step, CallModel) else None
+            run.feed(Broken(turn.breaks, answer))
+            return answer.usage if answer else Usage()
+        match step:
+            case CallModel():
+                run.feed(ModelReplied(turn.reply, self.wants_output))
+                return turn.reply.usage
+            case CallTools():
+                run.announced()
+                one = step.calls[turn.pick % len(step.calls)]
+                if turn.pauses:
+                    open_calls = [one, *(call for call in step.calls if call is not one)][: 1 + turn.pick]
+                    run.feed(Paused(tuple(PendingCall(call=c, waits_for=turn.waits_for) for c in open_calls)))
+                else:
+                    run.feed(ToolReplied(ToolResultPart(id=one.id, name=one.name, result=turn.result)))
+            case CheckOutput():
+                run.feed(OutputAccepted(step.text) if turn.accepts else OutputRejected("no"))
+            case Finished():
+                if run.pending:
+                    pending = run.pending[turn.pick % len(run.pending)]
+                    refused = pending.waits_for == "result" and isinstance(turn.decision, Approved)
+                    run.answer(pending.call.id, Denied() if refused else turn.decision)
+            case _:
+                assert_never(step)
+        return Usage()
+
+
+scripts = st.builds(
+    Script,
+    history=st.just([]) | conversations(max_turns=2),
+    options=st.builds(RunOptions, max_steps=st.integers(1, 4), output_retries=st.integers(0, 2)),
+    wants_output=st.booleans(),
+    turns=st.lists(turns, max_size=14),
+)
+
+
+def state_of(run: AgentRun) -> tuple[Any, ...]:
+    """Everything that can be seen of a run."""
+    return run.dumps(), run.next_step(), run.result(), run.is_finished
+
+
+@given(scripts)
+def test_new_messages_can_always_be_the_next_history(script: Script) -> None:
+    run = script.start()
+    for turn in script.turns:
+        script.advance(run, turn)
+        assert_replayable(run.new_messages)
+        result = run.result()
+        assert result.new_messages == run.new_messages
+        assert script.history + result.new_messages == run.messages
+        AgentRun([Message.user("and then?")], script.history + result.new_messages, script.options)
+
+
+@given(scripts)
+def test_usage_is_the_sum_and_steps_are_bounded(script: Script) -> None:
+    run = script.start()
+    used = Usage()
+    for turn in script.turns:
+        used += script.advance(run, turn)
+        assert run.usage == used
+        assert run.step <= script.options.max_steps
+
+
+@given(scripts)
+def test_asking_for_the_next_step_changes_nothing_but_once(script: Script) -> None:
+    run = script.start()
+    for turn in script.turns:
+        first, text = run.next_step(), run.dumps()
+        assert run.next_step() == first
+        assert run.dumps() == text
+        script.advance(run, turn)
+
+
+@given(scripts)
+def test_a_run_can_be_written_and_read_between_any_two_steps(script: Script) -> None:
+    kept, moved = script.start(), script.start()
+    for turn in script.turns:
+        moved = AgentRun.loads(moved.dumps())
+        if kept.result().output is not None:
+            break  # the value is checked again, which test_agent_run has
+        assert state_of(moved) == state_of(kept)
+        script.advance(kept, turn)
+        script.advance(moved, turn)
+    assert moved.result() == kept.result()
+
+
+@given(scripts, st.integers(0, 14))
+def test_a_copy_and_its_original_do_not_touch_each_other(script: Script, place: int) -> None:
+    run = script.start()
+    _play(script, run, script.turns[:place])
+    other = run.copy()
+    before = state_of(run)
+    assert state_of(other) == before
+    _play(script, other, script.turns[place:])
+    assert state_of(run) == before
+    _play(script, run, script.turns[place:])
+    assert state_of(run) == state_of(other)
+
+
+def _play(script: Script, run: AgentRun, turns: Sequence[Turn]) -> None:
+    for turn in turns:
+        script.advance(run, turn)
