@@ -1,0 +1,119 @@
+"""tako puts LLM agents inside other programs: blocking, under trio or under asyncio.
+
+    import tako
+
+    agent = tako.SingleAgent(tako.providers.OpenAI("gpt-4o-mini"))
+    print(agent.run_sync("How many arms has an octopus?").text)
+
+Every public name is loaded when it is first asked for (PEP 562), so `import tako` costs next to
+nothing and loads no HTTP, no event loop and no Pydantic.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tako import effects, errors, events, models, orchestrators, providers, testing, tools
+    from tako.cancellation import CancellationToken
+    from tako.errors import (
+        Cancelled,
+        InvalidInput,
+        OutputInvalid,
+        ProtocolError,
+        ProviderError,
+        RateLimited,
+        TakoError,
+        TimedOut,
+        ToolError,
+        TransportError,
+    )
+    from tako.models import (
+        CacheControl,
+        Capabilities,
+        ChatRequest,
+        ChatResponse,
+        ContentPart,
+        Message,
+        Principal,
+        Role,
+        ToolSchema,
+        Usage,
+    )
+    from tako.orchestrators.agent_run import AgentRun
+    from tako.orchestrators.decisions import Answered, Approved, Denied
+    from tako.orchestrators.result import RunResult
+    from tako.orchestrators.single_agent import SingleAgent
+    from tako.tools import Tool, ToolContext, tool
+
+__all__ = [
+    "AgentRun",
+    "Answered",
+    "Approved",
+    "CacheControl",
+    "CancellationToken",
+    "Cancelled",
+    "Capabilities",
+    "ChatRequest",
+    "ChatResponse",
+    "ContentPart",
+    "Denied",
+    "InvalidInput",
+    "Message",
+    "OutputInvalid",
+    "Principal",
+    "ProtocolError",
+    "ProviderError",
+    "RateLimited",
+    "Role",
+    "RunResult",
+    "SingleAgent",
+    "TakoError",
+    "TimedOut",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "ToolSchema",
+    "TransportError",
+    "Usage",
+    "effects",
+    "errors",
+    "events",
+    "models",
+    "orchestrators",
+    "providers",
+    "testing",
+    "tool",
+    "tools",
+]
+
+__version__ = "0.1.0"
+
+_NAMES_OF = {
+    "cancellation": "CancellationToken",
+    "errors": "Cancelled InvalidInput OutputInvalid ProtocolError ProviderError RateLimited TakoError "
+    "TimedOut ToolError TransportError",
+    "models": "CacheControl Capabilities ChatRequest ChatResponse ContentPart Message Principal Role "
+    "ToolSchema Usage",
+    "orchestrators.agent_run": "AgentRun",
+    "orchestrators.decisions": "Answered Approved Denied",
+    "orchestrators.result": "RunResult",
+    "orchestrators.single_agent": "SingleAgent",
+    "tools": "Tool ToolContext tool",
+}
+_HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -213,7 +213,7 @@ class Runtime:
         return network
 
     async def _live(self, network: Network) -> AsyncGenerator[None, None]:
-        """Ends with the Runtime or the loop, whichever is first: asyncio closes the generators that are left."""
+        """Ends with the Runtime or the loop, whichever is first: asyncio closes what generators are open."""
         try:
             yield
         finally:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tako.cancellation import CancellationToken
 from tako.driving.exchange import Exchange
-from tako.driving.steps import Returned, Steps
+from tako.driving.steps import MAX_REFUSALS, Returned, Steps
 from tako.effects import (
     Call,
     Close,
@@ -118,7 +118,7 @@ class Driver(Generic[T]):
             raise
 
     async def close(self) -> None:
-        """Cancel the flow and let it end, waiting for its children alone. Does not raise what the flow does."""
+        """Cancel the flow and let it end, waiting for its children alone; what it raises is kept."""
         if self.outcome is not None:
             return
         outcome: Returned[T] | Failed = Failed(Cancelled())
@@ -127,14 +127,21 @@ class Driver(Generic[T]):
                 await self._group.stop()
         finally:
             try:
-                step = self.steps.cancel()
-                while not isinstance(step, Returned):
-                    step = self.steps.cancel()
-                outcome = step
+                outcome = self._run_out()
             except Exception as error:
                 outcome = Failed(error)
             finally:
                 self._end(outcome)
+
+    def _run_out(self) -> Returned[T]:
+        """Cancel the flow and let it speak to nobody until it ends. Raises what it raises."""
+        step = self.steps.cancel()
+        for _ in range(MAX_REFUSALS):
+            if isinstance(step, Returned):
+                return step
+            step = self.steps.send(None)
+        self.steps.close()
+        raise Cancelled("cancelled: the flow would not stop and was closed")
 
     def forget(self) -> None:
         """Nobody will step this any more: let go of what is open. From any thread."""

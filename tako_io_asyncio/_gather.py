@@ -8,10 +8,10 @@
 The tasks belong to the group and not to a TaskGroup, because they have to live while the consumer
 of the parent holds an event, and nothing may be held open around that.
 
-Invariants. Events come in the order of their arrival; while the group is open the children are at
-most EVENT_BUFFER ahead of the consumer. Once it is cancelled they end without waiting for room,
-for a cancelled flow has little left to say and its consumer may never read again. When `next_event`
-gives NO_MORE, or `stop` is done, no child is left.
+Invariants. Events come in the order of their arrival. The children are at most EVENT_BUFFER ahead of
+the consumer; once they are cancelled they get as much room again, for they have something left to
+say and the consumer may never read again. When `next_event` gives NO_MORE, or `stop` is done, no
+child is left.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Group:
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._crash: BaseException | None = None
+        self._is_cancelled = False
+        self._is_stopping = False
         self._start()
 
     async def next_event(self) -> Any:
@@ -68,7 +70,7 @@ class Group:
         return self._events.popleft()
 
     def resume(self) -> Effect | Returned[Any]:
-        """Go on with the parent, after NO_MORE. Raises what is no flow's to handle, like KeyboardInterrupt."""
+        """Go on with the parent, after NO_MORE. Raises what no flow can handle: KeyboardInterrupt."""
         self._token.detach()
         if self._crash is not None:
             raise self._crash
@@ -77,8 +79,9 @@ class Group:
     def cancel(self) -> None:
         """Start no more, and have those that run end. Idempotent."""
         self._gathering.close()
-        for _ in self._tasks:
-            self._room.release()
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._make_room(EVENT_BUFFER)
         try:
             self._token.cancel()
         except Exception as error:  # a callback that somebody hung on the token of a call
@@ -86,7 +89,9 @@ class Group:
 
     async def stop(self) -> None:
         """Cancel the children and stay until they are gone, even if this is cancelled meanwhile."""
+        self._is_stopping = True
         self.cancel()
+        self._make_room(len(self._tasks))
         cancelled: asyncio.CancelledError | None = None
         while not self._gathering.is_done:
             self._news.clear()
@@ -126,6 +131,9 @@ class Group:
             while (events := await driver.advance()) is not None:
                 for event in events:
                     await self._hand_over(event)
+                if self._is_stopping:
+                    break  # `close` tells the flow, and gives what it still gives back
+            await driver.close()
             return Succeeded(driver.result)
         except Exception as error:
             return Failed(error)
@@ -133,7 +141,12 @@ class Group:
             await driver.close()
 
     async def _hand_over(self, event: Any) -> None:
-        if self._gathering.is_open:
-            await self._room.acquire()
+        if self._is_stopping:
+            return
+        await self._room.acquire()
         self._events.append(event)
         self._news.set()
+
+    def _make_room(self, count: int) -> None:
+        for _ in range(count):
+            self._room.release()

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import select
 import socket
 import ssl
@@ -153,9 +154,15 @@ class Network:
                 await asyncio.wait(attempts)
 
     async def _connect_to(self, address: str, port: int) -> ByteStream:
-        _, stream = await self.loop.create_connection(
-            lambda: ByteStream(self.loop, self._buffer, self._patience), address, port
-        )
+        try:
+            _, stream = await self.loop.create_connection(
+                lambda: ByteStream(self.loop, self._buffer, self._patience), address, port
+            )
+        except OSError as error:
+            if error.errno is None:
+                raise
+            # asyncio says "Connect call failed" instead of why.
+            raise OSError(error.errno, os.strerror(error.errno)) from error
         return stream
 
     def _context(self, options: TlsOptions | None) -> ssl.SSLContext:

@@ -16,7 +16,8 @@ a connection used outside of an Operation behaves as it did.
 | head      | the head has come    | the same                                                       |
 
 Invariants. Sockets are shut by other threads and closed only by their own, so that a descriptor is
-never shut that belongs to somebody else by now. When nobody could stop an operation
+never shut that belongs to somebody else by now. A class with a way of its own to connect (SOCKS, a
+Unix socket) keeps it, and can be interrupted from then on. When nobody could stop an operation
 (`can_stop=False`) no thread is started, no descriptor is duplicated and nothing is polled.
 """
 
@@ -28,6 +29,7 @@ import socket
 import threading
 from collections.abc import Callable
 from functools import cache
+from http.client import HTTPException, HTTPResponse, parse_headers
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
@@ -45,7 +47,15 @@ __all__ = ["Operation", "interruptible", "look_up", "performing", "shut"]
 SLICE = 0.03
 """Seconds after which a thread that cannot be woken looks whether it should stop."""
 
-_IN_PROGRESS = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, getattr(errno, "WSAEWOULDBLOCK", 10035))
+MOST_INTERIM_ANSWERS = 20
+
+_IN_PROGRESS = (
+    0,
+    errno.EINPROGRESS,
+    errno.EWOULDBLOCK,
+    errno.EAGAIN,
+    getattr(errno, "WSAEWOULDBLOCK", 10035),
+)
 _here = threading.local()
 
 
@@ -119,7 +129,20 @@ def interruptible(connection_class: type[Any]) -> type[Any]:
     """The class of connections that report to the Operation they are used in."""
     if issubclass(connection_class, _Reporting):
         return connection_class
-    return type(f"Interruptible{connection_class.__name__}", (_Reporting, connection_class), {})
+    own = {"response_class": _Response} if connection_class.response_class is HTTPResponse else {}
+    return type(f"Interruptible{connection_class.__name__}", (_Reporting, connection_class), own)
+
+
+class _Response(HTTPResponse):
+    """http.client skips any number of "100 Continue", and takes another 1xx, like 103, for the answer."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MOST_INTERIM_ANSWERS):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status == 101 or not 100 <= status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+        raise HTTPException("too many interim answers")
 
 
 class _Reporting:
@@ -137,7 +160,9 @@ class _Reporting:
                 # urllib3 takes this one for what it is: nothing was sent.
                 raise NewConnectionError(self, "not connected") from error
         if operation is not None:
-            operation.phase = "proxy" if self._tunnel_host else "tls" if isinstance(self, HTTPSConnection) else "send"
+            operation.phase = (
+                "proxy" if self._tunnel_host else "tls" if isinstance(self, HTTPSConnection) else "send"
+            )
             if operation.can_stop:
                 operation.duplicate(connected)
         return connected

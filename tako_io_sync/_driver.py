@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextvars import copy_context
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -43,9 +42,10 @@ from tako.effects import (
     Sleep,
 )
 from tako.errors import InvalidInput, TransportError
+from tako_io_sync._calls import WAKE, Interrupted, on_worker, perform_call
 from tako_io_sync._connections import look_up
 from tako_io_sync._exchange import Exchange
-from tako_io_sync._gather import WAKE, gather
+from tako_io_sync._gather import gather
 
 if TYPE_CHECKING:
     from tako_io_sync._connections import Operation
@@ -56,16 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 T = TypeVar("T")
-
-GRACE = 0.05
-"""Seconds that a function gets to stop after its token was cancelled; then it is left behind."""
-
-
-class _Interrupted(Exception):
-    """A wait was cut short."""
-
-    def __init__(self, *, abandoned: bool = False) -> None:
-        self.abandoned = abandoned
 
 
 class Driver:
@@ -164,7 +154,8 @@ class Driver:
             self.error = error
 
     def release(self) -> None:
-        """Close what the flow left open."""
+        """Close the flow, if something else than its own end ended the drive, and what it left open."""
+        self.steps.close()
         if self._undo is not None:
             self._undo()
         if self._watch is not None:
@@ -225,9 +216,12 @@ class Driver:
 
     def _advance(self, effect: Effect) -> Effect | Returned[Any]:
         """Perform an effect and resume the flow with its outcome."""
+        perform = _PERFORM.get(type(effect))
+        if perform is None:
+            return self.steps.throw(InvalidInput(f"a flow yields effects, not {type(effect).__name__}"))
         try:
-            reply = _PERFORM[type(effect)](self, effect)
-        except _Interrupted as cut:
+            reply = perform(self, effect)
+        except Interrupted as cut:
             return self.steps.interrupt(abandoned=cut.abandoned)
         except Exception as error:
             if type(effect) is not Call and self.steps.must_stop:
@@ -237,7 +231,9 @@ class Driver:
 
     def _send(self, effect: Send) -> HttpHead:
         number = next(self._numbers)
-        operation, send, can_interrupt = self.runtime.transport.prepare(effect.request, can_stop=self.can_stop)
+        operation, send, can_interrupt = self.runtime.transport.prepare(
+            effect.request, can_stop=self.can_stop
+        )
         self._exchanges[number] = operation
         try:
             if not operation.can_stop:
@@ -245,7 +241,9 @@ class Driver:
             else:
                 if self.steps.token is not None and self.steps.token.is_cancelled:
                     operation.stop()  # it was cancelled before `_stop` could know of it
-                exchange = self._until_deadline(operation, send if can_interrupt else partial(self._on_worker, send))
+                exchange = self._until_deadline(
+                    operation, send if can_interrupt else partial(on_worker, self, send)
+                )
         except BaseException:
             del self._exchanges[number]
             raise
@@ -270,10 +268,11 @@ class Driver:
         deadline = self.steps.deadline
         if deadline is None:
             return perform()
-        if self._watch is None or self._watch.deadline != deadline:
-            if self._watch is not None:
-                self.runtime.watchdog.end(self._watch)
+        former = self._watch
+        if former is None or former.deadline != deadline:
             self._watch = self.runtime.watchdog.watch(deadline, partial(self._expire, deadline))
+            if former is not None:
+                self.runtime.watchdog.end(former)
         self._current = operation
         try:
             if monotonic() >= deadline:
@@ -292,80 +291,13 @@ class Driver:
     def _resolve(self, effect: Resolve) -> tuple[str, ...]:
         try:
             look = partial(look_up, effect.host, effect.port)
-            found = self._on_worker(look) if self.can_stop else look()
+            found = on_worker(self, look) if self.can_stop else look()
         except OSError as error:
             raise TransportError(
                 f"the name {effect.host!r} cannot be resolved: {error.strerror or error}; check it and the network",
                 phase="resolve",
             ) from error
         return tuple(dict.fromkeys(entry[4][0] for entry in found))
-
-    def _call(self, effect: Call) -> Any:
-        keywords = effect.keywords
-        if not self.can_stop:
-            if effect.token_argument is not None:
-                keywords = {**keywords, effect.token_argument: CancellationToken()}
-            value = _without_stop_iteration(partial(effect.function, *effect.arguments, **keywords))
-            return self._await(value, None) if hasattr(type(value), "__await__") else value
-        token = self.steps.token.child() if self.steps.token is not None else CancellationToken()
-        if effect.token_argument is not None:
-            keywords = {**keywords, effect.token_argument: token}
-        function = partial(_without_stop_iteration, partial(effect.function, *effect.arguments, **keywords))
-        try:
-            value = self._on_worker(function, token)
-            return self._await(value, token) if hasattr(type(value), "__await__") else value
-        finally:
-            token.detach()
-
-    def _await(self, awaitable: Any, token: CancellationToken | None) -> Any:
-        loop = self.loop()
-        if token is None and loop.can_run_here:
-            return _without_stop_iteration(partial(loop.run, awaitable))
-        inbox: SimpleQueue[Any] = SimpleQueue()
-        token = token or CancellationToken()
-        token.on_cancel(loop.start(awaitable, copy_context(), lambda value, error: inbox.put((value, error))))
-        return _unwrap(self._outcome(inbox, token))
-
-    def _on_worker(self, function: Callable[[], Any], token: CancellationToken | None = None) -> Any:
-        """Run it on a thread that can be left behind. `token` is the function's; one without gets no grace."""
-        inbox: SimpleQueue[Any] = SimpleQueue()
-        context = copy_context()
-
-        def work() -> None:
-            try:
-                value = context.run(function)
-            except BaseException as error:
-                inbox.put((None, error))
-            else:
-                inbox.put((value, None))
-
-        worker = threading.Thread(target=work, name="tako-call", daemon=True)
-        worker.start()
-        outcome = self._outcome(inbox, token)
-        worker.join()
-        return _unwrap(outcome)
-
-    def _outcome(self, inbox: SimpleQueue[Any], token: CancellationToken | None) -> tuple[Any, BaseException | None]:
-        """The value and the error that come; raises _Interrupted if the function had to be left behind."""
-        try:
-            outcome = self.wait(inbox)
-            if outcome is WAKE:
-                if token is None:
-                    raise _Interrupted
-                token.cancel()
-                outcome = inbox.get(timeout=GRACE)
-                while outcome is WAKE:  # one more that came before `wait` was over
-                    outcome = inbox.get(timeout=GRACE)
-                if outcome[1] is not None:
-                    return None, _Interrupted()  # it stopped
-        except Empty:
-            raise _Interrupted(abandoned=True) from None
-        except BaseException:
-            if token is not None:
-                token.cancel()
-            raise
-        value, error = outcome
-        return value, error
 
     def _sleep(self, effect: Sleep) -> None:
         seconds = max(0.0, effect.seconds)
@@ -376,7 +308,7 @@ class Driver:
             self.wait(SimpleQueue(), seconds)
         except Empty:
             return
-        raise _Interrupted
+        raise Interrupted
 
     def _now(self, effect: Now) -> float:
         return self.runtime.clock()
@@ -390,7 +322,7 @@ _PERFORM: dict[type, Callable[[Driver, Any], Any]] = {
     Receive: Driver._receive,
     Close: Driver._close,
     Resolve: Driver._resolve,
-    Call: Driver._call,
+    Call: perform_call,
     Sleep: Driver._sleep,
     Now: Driver._now,
     Entropy: Driver._entropy,
@@ -409,18 +341,3 @@ def _pull(gathered: Generator[Any, None, T], emit: Callable[[Any], None] | None)
         return result
     finally:
         gathered.close()
-
-
-def _without_stop_iteration(function: Callable[[], T]) -> T:
-    """Call it; StopIteration, which would end the flow it is thrown into, becomes a RuntimeError."""
-    try:
-        return function()
-    except (StopIteration, StopAsyncIteration) as error:
-        raise RuntimeError(f"the function raised {type(error).__name__}") from error
-
-
-def _unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
-    value, error = outcome
-    if error is not None:
-        raise error
-    return value

@@ -64,8 +64,10 @@ class Exchange:
         self._decoder: Decoder | None = None
         operation.phase = "body"
         try:
-            if type(inner) is HTTPResponse and hasattr(inner.fp, "read1"):
-                self.headers: Headers = tuple([(name.lower(), value) for name, value in inner.msg.raw_items()])
+            if isinstance(inner, HTTPResponse) and hasattr(inner.fp, "read1"):
+                self.headers: Headers = tuple(
+                    [(name.lower(), value) for name, value in inner.msg.raw_items()]
+                )
                 read = self._framing(raw, inner)
             else:
                 self.headers = tuple([(name.lower(), value) for name, value in response.headers.items()])
@@ -119,7 +121,9 @@ class Exchange:
             self._left: int = inner.length
             return self._read_counted
         if "content-length" in fields:
-            raise ProtocolError(f"{self.operation.endpoint} sent a content-length that is no number", phase="body")
+            raise ProtocolError(
+                f"{self.operation.endpoint} sent a content-length that is no number", phase="body"
+            )
         return self._read_until_close
 
     def _read_chunks(self) -> bytes:

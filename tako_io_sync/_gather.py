@@ -17,25 +17,18 @@ from collections.abc import Callable, Generator
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tako.cancellation import CancellationToken
 from tako.driving.gathering import Gathering
 from tako.driving.steps import Returned
 from tako.effects import EVENT_BUFFER, Effect, Failed, Flow, Gather, Outcome, Succeeded
+from tako_io_sync._calls import WAKE
 
 if TYPE_CHECKING:
     from tako_io_sync._driver import Driver
 
-__all__ = ["WAKE", "gather"]
-
-
-class _Wake:
-    pass
-
-
-WAKE: Final = _Wake()
-"""What is put into an inbox to say: look whether you must stop."""
+__all__ = ["gather"]
 
 
 @dataclass(slots=True)

@@ -103,7 +103,7 @@ class _OwnAdapter(HTTPAdapter):
     def close(self) -> None:
         """Close every idle connection now; urllib3 would leave that to the garbage collector."""
         for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118: it is no mapping that could be iterated
+            for key in list(manager.pools.keys()):
                 pool = manager.pools.get(key)
                 if pool is not None:
                     pool.close()
@@ -129,7 +129,9 @@ class Transport:
         self._routes: dict[tuple[str, TlsOptions | None, bool], _Route] = {}
         self._adapters: dict[TlsOptions | None, _OwnAdapter] = {}
 
-    def prepare(self, request: HttpRequest, *, can_stop: bool) -> tuple[Operation, Callable[[], Exchange], bool]:
+    def prepare(
+        self, request: HttpRequest, *, can_stop: bool
+    ) -> tuple[Operation, Callable[[], Exchange], bool]:
         """How to send it: what can be stopped, what to call, and whether stopping wakes that call.
 
         Raises InvalidInput. The function raises InvalidInput, TransportError, TimedOut, ProtocolError.
@@ -137,7 +139,14 @@ class Transport:
         if self._closed:
             raise InvalidInput("the runtime is closed")
         key = (request.url, request.tls, request.pinned_address is not None)
-        route = self._routes.get(key) or self._plan(key, request)
+        route = self._routes.get(key)
+        if route is None:
+            try:
+                route = self._plan(key, request)
+            except requests.RequestException as error:
+                raise InvalidInput(
+                    f"the Session cannot be used for this URL ({type(error).__name__}); check its adapters and proxies"
+                ) from error
         operation = Operation(route.endpoint, can_stop=can_stop)
 
         return operation, partial(self._send, route, request, operation), route.can_interrupt
@@ -169,7 +178,9 @@ class Transport:
         _, tls, pinned = key
         if pinned:
             settings["proxies"] = {}
-        adapter: BaseAdapter = session.get_adapter(url) if tls is None and not pinned else self._own_adapter(tls)
+        adapter: BaseAdapter = (
+            session.get_adapter(url) if tls is None and not pinned else self._own_adapter(tls)
+        )
         defaults = tuple(
             [
                 (name.lower(), name, value if isinstance(value, str) else value.decode("latin-1"))
@@ -251,7 +262,11 @@ class Transport:
         session = self._session
         full = session.prepare_request(
             requests.Request(
-                request.method, route.url, headers=headers, data=request.body or None, auth=session.auth or _as_it_is
+                request.method,
+                route.url,
+                headers=headers,
+                data=request.body or None,
+                auth=session.auth or _as_it_is,
             )
         )
         full.pinned_address = request.pinned_address  # type: ignore[attr-defined]
@@ -276,9 +291,12 @@ def _make_interruptible(adapter: HTTPAdapter, prepared: PreparedRequest, setting
     verify, cert, proxies = settings["verify"], settings["cert"], settings["proxies"]
     pool: Any = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
     proxy = select_proxy(prepared.url or "", proxies)
-    for manager in (adapter.poolmanager, *adapter.proxy_manager.values()) if proxy else (adapter.poolmanager,):
+    for manager in (
+        (adapter.poolmanager, *adapter.proxy_manager.values()) if proxy else (adapter.poolmanager,)
+    ):
         manager.pool_classes_by_scheme = {
-            scheme: _interruptible_pool(pool_class) for scheme, pool_class in manager.pool_classes_by_scheme.items()
+            scheme: _interruptible_pool(pool_class)
+            for scheme, pool_class in manager.pool_classes_by_scheme.items()
         }
     pool.ConnectionCls = interruptible(pool.ConnectionCls)
 
@@ -336,7 +354,9 @@ def _check(request: HttpRequest) -> None:
         raise InvalidInput(f"method {request.method[:40]!r} is not an HTTP method")
     for name, value in request.headers:
         if not _TOKEN.fullmatch(name):
-            raise InvalidInput(f"header name {name[:40]!r} holds a character that HTTP does not allow in a name")
+            raise InvalidInput(
+                f"header name {name[:40]!r} holds a character that HTTP does not allow in a name"
+            )
         if not _FIELD_VALUE.fullmatch(value):
             raise InvalidInput(
                 f"the value of header {name} holds a line break, a control or a non-ASCII character; "

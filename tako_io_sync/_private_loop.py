@@ -21,6 +21,7 @@ from tako.errors import Cancelled
 __all__ = ["PrivateLoop"]
 
 GRACE = 0.05
+WORDS = "the awaited function was cancelled"
 
 
 class PrivateLoop:
@@ -36,8 +37,11 @@ class PrivateLoop:
         return self._thread is None and not _async_library_runs_here()
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
-        """Run it to its end on this thread; raises what it raises."""
-        return self._loop.run_until_complete(_to_coroutine(awaitable))
+        """Run it to its end on this thread; raises what it raises, or Cancelled if it cancels itself."""
+        try:
+            return self._loop.run_until_complete(_to_coroutine(awaitable))
+        except asyncio.CancelledError as error:
+            raise Cancelled(WORDS) from error
 
     def start(
         self, awaitable: Awaitable[Any], context: Context, report: Callable[[Any, BaseException | None], None]
@@ -51,7 +55,7 @@ class PrivateLoop:
             try:
                 result = await awaitable
             except asyncio.CancelledError:
-                report(None, Cancelled("the awaited function was cancelled"))
+                report(None, Cancelled(WORDS))
             except BaseException as error:
                 report(None, error)
             else:

@@ -21,9 +21,10 @@ __all__ = ["Watch", "Watchdog"]
 class Watch:
     """One deadline, to be ended when it does not matter any more."""
 
-    __slots__ = ("callback", "deadline")
+    __slots__ = ("callback", "deadline", "watchdog")
 
-    def __init__(self, deadline: float, callback: Callable[[], None]) -> None:
+    def __init__(self, watchdog: Watchdog, deadline: float, callback: Callable[[], None]) -> None:
+        self.watchdog = watchdog
         self.deadline = deadline
         self.callback: Callable[[], None] | None = callback
 
@@ -42,7 +43,7 @@ class Watchdog:
 
     def watch(self, deadline: float, callback: Callable[[], None]) -> Watch:
         """Call back at the deadline, unless `end` is called before."""
-        watch = Watch(deadline, callback)
+        watch = Watch(self, deadline, callback)
         with self._changed:
             heapq.heappush(self._watches, watch)
             self._live += 1
@@ -55,6 +56,8 @@ class Watchdog:
 
     def end(self, watch: Watch) -> None:
         """The deadline does not matter any more. Idempotent."""
+        if watch.watchdog is not self:
+            return  # it was its parent's, before a fork
         with self._changed:
             if watch.callback is None:
                 return

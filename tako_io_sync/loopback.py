@@ -54,7 +54,7 @@ class LoopbackServer:
 
     connections       how many were accepted, all in all
     open_connections  how many are open now
-    sent              every bytes piece that was written, in order
+    sent              every bytes piece whose writing has begun, in order
     """
 
     def __init__(
@@ -119,7 +119,9 @@ class LoopbackServer:
         self._closer.close()
         self._closed.close()
         if any(thread.is_alive() for thread in serving):
-            raise RuntimeError("the server cannot close: before_piece or the vendor's function has not returned")
+            raise RuntimeError(
+                "the server cannot close: before_piece or the vendor's function has not returned"
+            )
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -133,9 +135,13 @@ class LoopbackServer:
             connection, _ = self._listener.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                connection = self._tls.wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
             self.connections += 1
-            thread = threading.Thread(target=self._serve, args=(connection,), name="tako-loopback", daemon=True)
+            thread = threading.Thread(
+                target=self._serve, args=(connection,), name="tako-loopback", daemon=True
+            )
             with self._lock:
                 self._serving[thread] = connection
             thread.start()
@@ -166,7 +172,9 @@ class LoopbackServer:
             try:
                 event = parser.next_event()
             except h11.RemoteProtocolError as error:
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n" + str(error).encode())
+                connection.sendall(
+                    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n" + str(error).encode()
+                )
                 raise _Ended from None
             if event is h11.NEED_DATA:
                 received = connection.recv(READ_SIZE)
@@ -201,8 +209,8 @@ class LoopbackServer:
             if not isinstance(piece, bytes):
                 self._play_fault(connection, piece)
             elif piece:
+                self.sent.append(piece)  # first, so that it is there when the client has the piece
                 connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                self.sent.append(piece)
         if chunked and not bare:
             connection.sendall(b"0\r\n\r\n")
         if not keep:

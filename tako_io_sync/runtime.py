@@ -6,6 +6,7 @@ none. A forked child starts with fresh connections: those of its parent are the 
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import weakref
@@ -77,14 +78,22 @@ class Runtime:
         self.close()
 
     def run(
-        self, target: Flow[T] | MakesFlow[T], *arguments: Any, cancel: CancellationToken | None = None, **options: Any
+        self,
+        target: Flow[T] | MakesFlow[T],
+        *arguments: Any,
+        cancel: CancellationToken | None = None,
+        **options: Any,
     ) -> T:
         """Drive a flow, or the flow of an agent, to its end, blocking; raises what the flow raises."""
         result: T = Driver(self, as_flow(target, *arguments, **options), cancel).run()
         return result
 
     def stream(
-        self, target: Flow[T] | MakesFlow[T], *arguments: Any, cancel: CancellationToken | None = None, **options: Any
+        self,
+        target: Flow[T] | MakesFlow[T],
+        *arguments: Any,
+        cancel: CancellationToken | None = None,
+        **options: Any,
     ) -> EventStream[T]:
         """Iterate over the events of a flow, blocking; nothing is done before the first is asked for."""
         if not isinstance(target, Iterator):
@@ -127,6 +136,7 @@ class EventStream(Generic[T]):
 
     def close(self) -> None:
         """Stop; what the flow still gives back is the result. Idempotent."""
+        self._check_thread()
         if self._opened:
             self._events.close()
         else:  # closing a generator that was never started would not run a line of it
@@ -138,15 +148,19 @@ class EventStream(Generic[T]):
     @property
     def result(self) -> T:
         """What the flow returned; reads on to the end if need be. Raises what the flow raised."""
+        self._check_thread()
         for _ in self:
             pass
         driver = self._driver
         if driver.error is not None:
             raise driver.error
-        if driver.returned is None:
-            raise InvalidInput("the stream is being read by another thread; take the result there")
+        assert driver.returned is not None
         result: T = driver.returned.unwrap()
         return result
+
+    def _check_thread(self) -> None:
+        if inspect.getgeneratorstate(self._events) == inspect.GEN_RUNNING:
+            raise InvalidInput("the stream is being read by another thread; to stop it, cancel its token")
 
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

@@ -218,7 +218,7 @@ class Runtime:
         return network
 
     async def _live(self, network: Network, lifetime: trio.CancelScope, ended: trio.Event) -> None:
-        """Ends with the Runtime or the run, whichever is first: trio cancels the system tasks that are left."""
+        """Ends with the Runtime or the run, whichever is first: trio cancels what system tasks are left."""
         try:
             with lifetime:
                 await network.watch()

@@ -9,10 +9,10 @@ The tasks live in a nursery in a system task and not in one of the caller's, bec
 live while the consumer of the parent holds an event, and nothing may be held open around that. An
 error that left a system task would end the whole run of trio: so none does, they are the parent's.
 
-Invariants. Events come in the order of their arrival; while the group is open the children are at
-most EVENT_BUFFER ahead of the consumer. Once it is cancelled they end without waiting for room,
-for a cancelled flow has little left to say and its consumer may never read again. When `next_event`
-gives NO_MORE, or `stop` is done, no child is left.
+Invariants. Events come in the order of their arrival. The children are at most EVENT_BUFFER ahead of
+the consumer; once they are cancelled they get as much room again, for they have something left to
+say and the consumer may never read again. When `next_event` gives NO_MORE, or `stop` is done, no
+child is left.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class Group:
         self._nursery: trio.Nursery | None = None
         self._is_gone = False
         self._crash: BaseException | None = None
+        self._is_cancelled = False
+        self._is_stopping = False
         trio.lowlevel.spawn_system_task(self._host, name="tako Gather", context=self._context)
 
     async def next_event(self) -> Any:
@@ -71,7 +73,7 @@ class Group:
         return self._events.popleft()
 
     def resume(self) -> Effect | Returned[Any]:
-        """Go on with the parent, after NO_MORE. Raises what is no flow's to handle, like KeyboardInterrupt."""
+        """Go on with the parent, after NO_MORE. Raises what no flow can handle: KeyboardInterrupt."""
         self._token.detach()
         if self._crash is not None:
             raise self._crash
@@ -80,8 +82,9 @@ class Group:
     def cancel(self) -> None:
         """Start no more, and have those that run end. Idempotent."""
         self._gathering.close()
-        for _ in range(self._room.statistics().tasks_waiting):
-            self._room.release()
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self._make_room(EVENT_BUFFER)
         try:
             self._token.cancel()
         except Exception as error:  # a callback that somebody hung on the token of a call
@@ -89,7 +92,9 @@ class Group:
 
     async def stop(self) -> None:
         """Cancel the children and stay until they are gone, even if this is cancelled meanwhile."""
+        self._is_stopping = True
         self.cancel()
+        self._make_room(self._room.statistics().tasks_waiting)
         with trio.CancelScope(shield=True):
             while not self._is_gone:
                 await self._news.park()
@@ -130,6 +135,9 @@ class Group:
             while (events := await driver.advance()) is not None:
                 for event in events:
                     await self._hand_over(event)
+                if self._is_stopping:
+                    break  # `close` tells the flow, and gives what it still gives back
+            await driver.close()
             return Succeeded(driver.result)
         except Exception as error:
             return Failed(error)
@@ -137,10 +145,15 @@ class Group:
             await driver.close()
 
     async def _hand_over(self, event: Any) -> None:
-        if self._gathering.is_open:
-            try:
-                self._room.acquire_nowait()
-            except trio.WouldBlock:
-                await self._room.acquire()
+        if self._is_stopping:
+            return
+        try:
+            self._room.acquire_nowait()
+        except trio.WouldBlock:
+            await self._room.acquire()
         self._events.append(event)
         self._news.unpark_all()
+
+    def _make_room(self, count: int) -> None:
+        for _ in range(count):
+            self._room.release()

@@ -18,6 +18,7 @@ of a Network, because a cancel scope around each read would cost as much as the 
 from __future__ import annotations
 
 import math
+import os
 import select
 import socket
 import ssl
@@ -176,10 +177,12 @@ class ByteStream:
         secured = trio.SSLStream(self._stream, context, server_hostname=server_name, https_compatible=True)
         try:
             await secured.do_handshake()
-        except BaseException as error:
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            failure = self._failure(error)
             self.shut()
-            if isinstance(error, trio.BrokenResourceError):
-                raise self._failure(error) from error
+            raise failure from error
+        except BaseException:
+            self.shut()
             raise
         self._stream = secured
         return self
@@ -301,8 +304,10 @@ def _or_never(seconds: float | None) -> float:
 
 
 def _reason(error: OSError) -> OSError:
-    """Why the last address could not be reached: trio's own error says only that none could."""
+    """Why the last address could not be reached; trio says only that none could."""
     cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[-1]
-    return cause if isinstance(cause, OSError) else error
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return OSError(cause.errno, os.strerror(cause.errno))
+    return error

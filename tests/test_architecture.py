@@ -27,7 +27,16 @@ OURS = sorted(
         *(path for name in ("tests", "fuzz", "bench", "examples") for path in (ROOT / name).rglob("*.py")),
     }
 )
-TEXTS = sorted({*OURS, *ROOT.glob("*.*"), *ROOT.glob("docs/*.md"), ROOT / "Makefile", ROOT / ".ci" / "run"})
+TEXTS = sorted(
+    {
+        *OURS,
+        *ROOT.glob("*.toml"),
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        ROOT / "Makefile",
+        ROOT / ".ci" / "run",
+    }
+)
 
 DOOR = ROOT / "tako" / "_adapters.py"
 ADAPTERS = ("tako_io_sync", "tako_io_trio", "tako_io_asyncio")

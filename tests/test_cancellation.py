@@ -159,7 +159,9 @@ def test_a_chain_holds_where_nobody_holds_the_middle() -> None:
 
 
 @given(st.lists(st.integers(0, 20), max_size=20), st.integers(0, 20), st.sets(st.integers(1, 20)))
-def test_exactly_the_descendants_are_cancelled(parents: list[int], cancelled: int, detached: set[int]) -> None:
+def test_exactly_the_descendants_are_cancelled(
+    parents: list[int], cancelled: int, detached: set[int]
+) -> None:
     tokens, parent_of = [CancellationToken()], [0]
     for number in parents:
         parent_of.append(number % len(tokens))

@@ -34,7 +34,9 @@ from tako.effects import (
 )
 from tako.testing import Playbook
 
-REQUEST = HttpRequest("POST", "https://vendor.test/v1", (("authorization", "Bearer sk-1"),), b'{"key": "sk-1"}')
+REQUEST = HttpRequest(
+    "POST", "https://vendor.test/v1", (("authorization", "Bearer sk-1"),), b'{"key": "sk-1"}'
+)
 
 
 def nothing() -> Flow[None]:

@@ -432,7 +432,7 @@ class AgentRun:
             rejections=self._rejections,
             still_running=tuple(self._still_running),
             stop_reason=self._stop_reason,
-        ).model_dump_json(exclude_none=True)
+        ).model_dump_json()  # with every None: the arguments of a call may be null
 
     @classmethod
     def loads(cls, text: str | bytes) -> AgentRun:

@@ -24,7 +24,16 @@ from tako.events import (
     ThinkingDelta,
     ToolCallStart,
 )
-from tako.models import ChatRequest, ChatResponse, Message, Part, Principal, TextPart, ThinkingPart, ToolCallPart
+from tako.models import (
+    ChatRequest,
+    ChatResponse,
+    Message,
+    Part,
+    Principal,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+)
 from tako.orchestrators.agent_run import (
     AgentRun,
     Broken,
@@ -95,8 +104,9 @@ class SingleAgent(Orchestrator[OutputT]):
         _require_whole("tool_concurrency", tool_concurrency, at_least=1)
         self.provider = provider
         self.tools = ToolRegistry(tools)
-        if isinstance(tool_choice, str) and tool_choice not in TOOL_CHOICES and self.tools.get(tool_choice) is None:
-            raise InvalidInput(f"tool_choice: no tool is named {tool_choice!r}; or one of {', '.join(TOOL_CHOICES)}")
+        known = (*TOOL_CHOICES, *(one.name for one in self.tools))
+        if isinstance(tool_choice, str) and tool_choice not in known:
+            raise InvalidInput(f"tool_choice should be one of {', '.join(known)}, not {tool_choice!r}")
         self.output = None if output_type is None or output_type is str else OutputType(output_type)
         self._wants_output = output_type is not None
         self._tool_concurrency = tool_concurrency
@@ -108,10 +118,10 @@ class SingleAgent(Orchestrator[OutputT]):
             temperature=temperature,
             top_p=top_p,
             max_tokens=max_tokens,
-            stop=stop,
+            stop=cast("tuple[str, ...]", stop),  # checked there, and copied
             seed=seed,
-            metadata=metadata or {},
-            extra=extra or {},
+            metadata=cast("dict[str, str]", metadata or {}),
+            extra=cast("dict[str, Any]", extra or {}),
         )
 
     def __repr__(self) -> str:

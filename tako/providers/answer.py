@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 from tako.errors import ProtocolError, ProviderError, RateLimited, TakoError, TransportError
 from tako.events import ChatChunk, ChatEnd, ToolCall
 from tako.models import ChatResponse, FinishReason, Replay, ToolCallPart
-from tako.providers.base import ResponseBuilder, StreamDecoder
+from tako.providers.base import MISTAKES, ResponseBuilder, StreamDecoder, peers_mistake
 
 __all__ = [
     "MAX_BLOCKS",
@@ -150,8 +150,13 @@ class AnswerDecoder(StreamDecoder):
 
     def whole(self, payload: Any) -> ChatResponse:
         """The response in a whole answer; raises a TakoError that carries what there was."""
+        chunks: list[ChatChunk] = []
+        try:
+            self.take_answer(payload, chunks)
+        except MISTAKES as error:
+            self._break(chunks, peers_mistake(error))
         builder = ResponseBuilder()
-        builder.add(self._taken(self.take_answer, payload))
+        builder.add(chunks)
         return builder.finish()
 
     def _hold(self, item: Pending) -> None:

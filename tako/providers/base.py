@@ -130,22 +130,16 @@ class StreamDecoder(ABC):
 
     def feed(self, data: bytes) -> list[ChatChunk]:
         """The chunks that these bytes complete; b"" is the end of the input. Never raises."""
-        return [] if self.ended else self._taken(self.decode, data)
-
-    def _taken(self, take: Callable[[Any, list[ChatChunk]], None], source: Any) -> list[ChatChunk]:
-        """The chunks that `take` appends, and those that tell of what it raised."""
         chunks: list[ChatChunk] = []
+        if self.ended:
+            return chunks
         try:
-            take(source, chunks)
-        except (InvalidInput, KeyError, IndexError, AttributeError) as error:
-            # InvalidInput: one of our own values was made from what the peer sent.
-            self._break(chunks, unexpected_shape(error))
-        except TakoError as error:
-            self._break(chunks, error)
-        except (TypeError, ValueError) as error:
-            self._break(chunks, unexpected_shape(error))
+            self.decode(data, chunks)
+        except MISTAKES as error:
+            self._break(chunks, peers_mistake(error))
         else:
-            self.ended = bool(chunks) and type(chunks[-1]) is ChatEnd
+            if chunks:
+                self.ended = type(chunks[-1]) is ChatEnd
         return chunks
 
     @abstractmethod
@@ -177,6 +171,17 @@ class StreamDecoder(ABC):
         if self._pending:
             return self._pending.popleft()
         return END if self.ended else NEED_DATA
+
+
+MISTAKES = (TakoError, KeyError, IndexError, TypeError, AttributeError, ValueError)
+"""What decoding may raise, by intent or by stumbling over an unexpected shape."""
+
+
+def peers_mistake(error: Exception) -> TakoError:
+    """The error to tell of; InvalidInput means that one of our values was made of what the peer sent."""
+    if isinstance(error, TakoError) and not isinstance(error, InvalidInput):
+        return error
+    return unexpected_shape(error)
 
 
 def unexpected_shape(error: Exception) -> ProtocolError:

@@ -101,12 +101,12 @@ class Fake(Provider):
 def _replies(script: object) -> list[Reply]:
     """The replies of a script; raises InvalidInput."""
     if isinstance(script, str) or not isinstance(script, Iterable):
-        raise InvalidInput(f"Fake: script should be a list of replies or a function, not {type(script).__name__}")
+        raise InvalidInput(f"Fake: script should be a list or a function, not {type(script).__name__}")
     replies = list(script)
     if not replies:
         raise InvalidInput("Fake: script is empty; give it at least one reply")
     for index, reply in enumerate(replies):
-        if not isinstance(reply, str | Message | ChatResponse | ContentPart | TakoError | Truncated | Sequence):
+        if not isinstance(reply, ContentPart | Message | ChatResponse | TakoError | Truncated | Sequence):
             raise InvalidInput(f"Fake: script[{index}] is no reply of a model: {type(reply).__name__}")
     return replies
 

@@ -157,7 +157,7 @@ class _Reader:
             except TakoError:
                 raise
             except (TypeError, ValueError) as error:
-                raise ProviderError(f"Python provider stream raised: a field of a bad type ({error})") from error
+                raise ProviderError(f"Python provider stream raised: bad type in chunk ({error})") from error
         elif isinstance(item, ToolCallPart):
             chunks = [ToolCall(item)]
         elif isinstance(item, ChatError):

@@ -32,12 +32,16 @@ def name_of(thing: Any) -> str:
 
 def brief(value: Any, limit: int = 200) -> str:
     """The repr of a value, cut where it gets long."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+    return _cut(repr(value), limit)
 
 
 def describe_error(error: BaseException) -> str:
-    return f"{type(error).__name__}: {brief(str(error))}"
+    """The type of an error and its words, cut where they get long."""
+    return f"{type(error).__name__}: {_cut(str(error), 200)}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def describe(effect: Any) -> str:

@@ -97,9 +97,13 @@ def _inside(pattern: Any, value: Any, place: str) -> list[Difference] | None:
             expected, got = f"{len(pattern)} items: {brief(pattern)}", f"{len(value)}: {brief(value)}"
             return [Difference(place, expected, got)]
         pairs = enumerate(zip(pattern, value, strict=True))
-        return [found for index, (one, other) in pairs for found in differences(one, other, f"{place}[{index}]")]
+        return [
+            found for index, (one, other) in pairs for found in differences(one, other, f"{place}[{index}]")
+        ]
     if isinstance(pattern, Mapping):
         if pattern.keys() != value.keys():
             return [Difference(place, f"keys {brief(list(pattern))}", brief(list(value)))]
-        return [found for key in pattern for found in differences(pattern[key], value[key], f"{place}[{key!r}]")]
+        return [
+            found for key in pattern for found in differences(pattern[key], value[key], f"{place}[{key!r}]")
+        ]
     return None

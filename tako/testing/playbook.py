@@ -111,7 +111,9 @@ class Playbook(Generic[T]):
             self._mismatch(f"the result {brief(value)}", repr(ended))
         found = differences(value, ended.value)
         if found:
-            self._mismatch(f"the result {brief(value)}", repr(ended), [str(difference) for difference in found])
+            self._mismatch(
+                f"the result {brief(value)}", repr(ended), [str(difference) for difference in found]
+            )
         result: T = ended.value
         return result
 

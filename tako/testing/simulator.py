@@ -51,6 +51,7 @@ __all__ = ["Deadlock", "Performed", "SimulatedRun", "Simulator"]
 
 T = TypeVar("T")
 
+
 class Deadlock(TakoError):
     """Nobody in a simulated run can go on, or nobody ever ends; the message says who waits for what."""
 
@@ -375,7 +376,9 @@ class SimulatedRun(Generic[T]):
     def _begin(self, task: _Task, effect: Effect) -> None:
         number = len(self.trace) + 1
         if number > self._simulator.max_effects:
-            raise Deadlock(f"{self._simulator.max_effects} effects were performed and there is no end of them")
+            raise Deadlock(
+                f"{self._simulator.max_effects} effects were performed and there is no end of them"
+            )
         task.entry = Performed(number, task.name, describe(effect), self.now, effect=effect)
         self.trace.append(task.entry)
         if isinstance(effect, Emit):

@@ -59,7 +59,7 @@ _AWKWARD = (
 
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
-_NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,15}", fullmatch=True)
+_NAMES = st.text("abcxyz_019", min_size=1, max_size=12).map(lambda rest: f"f{rest}")
 
 
 def texts(*, max_size: int = 40) -> st.SearchStrategy[str]:
@@ -88,6 +88,10 @@ def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
     places = draw(st.sets(st.integers(1, max(1, len(data) - 1)), max_size=12))
     edges = [0, *sorted(place for place in places if place < len(data)), len(data)]
     return [data[one:other] for one, other in pairwise(edges) if one < other]
+
+
+_ARGUMENTS = st.dictionaries(_NAMES, json_values(max_leaves=4), max_size=3)
+_RESULTS = texts() | json_values(max_leaves=4)
 
 
 def _seconds(longest: float) -> st.SearchStrategy[float]:
@@ -163,27 +167,24 @@ def _images() -> st.SearchStrategy[Part]:
 
 
 @st.composite
-def _assistant_parts(draw: st.DrawFn, *, calls: int) -> list[Part]:
+def _answers(draw: st.DrawFn, calls: range) -> Message:
+    """What a model says; each of the calls has its number in its id."""
     parts: list[Part] = []
     if draw(st.booleans()):
         replay = draw(st.none() | st.just(Replay(vendor="anthropic", data={"signature": "c2ln"})))
         parts.append(ThinkingPart(text=draw(texts()), replay=replay))
     if not calls or draw(st.booleans()):
         parts.append(TextPart(text=draw(texts()) or "."))
-    arguments = st.dictionaries(_NAMES, json_values(max_leaves=4), max_size=3)
-    for _ in range(calls):
-        number = draw(st.integers(0, 2**32))
-        parts.append(ToolCallPart(id=f"call_{number}_{len(parts)}", name=draw(_NAMES), args=draw(arguments)))
-    return parts
+    for number in calls:
+        parts.append(ToolCallPart(id=f"call_{number}", name=draw(_NAMES), args=draw(_ARGUMENTS)))
+    return Message.assistant(parts)
 
 
 @st.composite
 def _results(draw: st.DrawFn, message: Message) -> Message:
     """The tool message that answers the calls of an assistant's message, in any order."""
     results = [
-        ToolResultPart(
-            id=call.id, name=call.name, result=draw(texts() | json_values(max_leaves=4)), is_error=draw(st.booleans())
-        )
+        ToolResultPart(id=call.id, name=call.name, result=draw(_RESULTS), is_error=draw(st.booleans()))
         for call in message.tool_calls
     ]
     return Message.tool(draw(st.permutations(results)))
@@ -204,29 +205,26 @@ def conversations(draw: st.DrawFn, *, max_turns: int = 4) -> list[Message]:
     It may end with an answer, with the results of tools, or with the user.
     """
     messages = [Message.system(draw(texts()) or ".")] if draw(st.booleans()) else []
-    seen: set[str] = set()
+    count = 0
     for _ in range(draw(st.integers(1, max_turns))):
         messages.append(draw(_users()))
         for _ in range(draw(st.integers(0, 2))):
-            calls = draw(st.integers(1, 3))
-            asked = draw(
-                _assistant_parts(calls=calls)
-                .map(Message.assistant)
-                .filter(lambda message: seen.isdisjoint(call.id for call in message.tool_calls))
-            )
-            seen.update(call.id for call in asked.tool_calls)
+            calls = range(count, count + draw(st.integers(1, 3)))
+            count = calls.stop
+            asked = draw(_answers(calls))
             messages += [asked, draw(_results(asked))]
         if draw(st.booleans()):
-            messages.append(Message.assistant(draw(_assistant_parts(calls=0))))
+            messages.append(draw(_answers(range(0))))
     return messages
 
 
 @st.composite
 def responses(draw: st.DrawFn) -> ChatResponse:
     """A whole answer of a model, to script one with: text, thinking, tool calls, usage known or not."""
-    calls = draw(st.integers(0, 3))
-    reason: FinishReason = "tool_calls" if calls else draw(st.sampled_from(("stop", "length", "content_filter")))
+    calls = range(draw(st.integers(0, 3)))
+    reason: FinishReason = (
+        "tool_calls" if calls else draw(st.sampled_from(("stop", "length", "content_filter")))
+    )
     counts = st.none() | st.integers(0, 100_000)
     usage = Usage(input_tokens=draw(counts), output_tokens=draw(counts))
-    message = Message.assistant(draw(_assistant_parts(calls=calls)))
-    return ChatResponse(message=message, finish_reason=reason, usage=usage)
+    return ChatResponse(message=draw(_answers(calls)), finish_reason=reason, usage=usage)

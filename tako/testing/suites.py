@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tako.cancellation import CancellationToken
@@ -207,10 +207,13 @@ class _ProviderSuite:
                 raise AssertionError(f"cut into pieces of {size} bytes, chunk {found}")
 
     def check_breaks(self, answer: Answer) -> None:
-        """The connection breaks at every byte, in one way or the other; the answer is never whole."""
+        """The answer breaks off at every byte, by a reset and by an end that looks like one; it is
+        never whole."""
+        answer = replace(answer, framing="close")
         complete = self.play(answer, streaming=True)[0]
-        for place in range(len(answer.body)):
-            fault = Faults(reset_at=place) if place % 2 else Faults(truncate_at=place)
+        faults = [(place, Faults(truncate_at=place)) for place in range(len(answer.body))]
+        faults += [(place, Faults(reset_at=place)) for place in range(0, len(answer.body), 7)]
+        for place, fault in faults:
             seen, _ = self.play(answer, fault, streaming=True)
             check_stream_contract(seen.events)
             if isinstance(seen.outcome, Succeeded):
@@ -239,7 +242,9 @@ class _ProviderSuite:
                 if streaming:
                     check_stream_contract(seen.events)
                 if isinstance(seen.outcome, Failed) and not isinstance(seen.outcome.error, Cancelled):
-                    raise AssertionError(f"cancelled at effect {number}: no Cancelled") from seen.outcome.error
+                    raise AssertionError(
+                        f"cancelled at effect {number}: no Cancelled"
+                    ) from seen.outcome.error
 
     def check_refusals(self) -> None:
         """Status, body and hints of a refusal are kept, whatever the body looks like."""
@@ -253,14 +258,18 @@ class _ProviderSuite:
             for streaming in (False, True):
                 error = self._refused(answer, streaming=streaming)
                 if not isinstance(error, kind) or error.status != answer.status:
-                    raise AssertionError(f"expected a {kind.__name__}, not {describe_error(error)}") from error
+                    raise AssertionError(
+                        f"expected a {kind.__name__}, not {describe_error(error)}"
+                    ) from error
                 if error.body != answer.body.decode():
                     raise AssertionError(f"the body of a {answer.status} should be kept, not {error.body!r}")
                 if answer.status == 429 and error.retry_after != 7:
                     raise AssertionError(f"retry-after should be 7 seconds, not {error.retry_after!r}")
         error = self._refused(Answer((b"<html>hello</html>",), 200, page), streaming=False)
         if not isinstance(error, ProtocolError):
-            raise AssertionError(f"a web page should be a ProtocolError, not {describe_error(error)}") from error
+            raise AssertionError(
+                f"a web page should be a ProtocolError, not {describe_error(error)}"
+            ) from error
 
     def _refused(self, answer: Answer, *, streaming: bool) -> Exception:
         seen, _ = self.play(answer, streaming=streaming)

@@ -207,7 +207,9 @@ class World:
         if isinstance(self._vendor, ScriptedVendor):
             return self._vendor
         if self._vendor is None:
-            raise InvalidInput("the Simulator has nobody to answer a request; pass vendor=ScriptedVendor(...)")
+            raise InvalidInput(
+                "the Simulator has nobody to answer a request; pass vendor=ScriptedVendor(...)"
+            )
         vendor = self._vendor.get(origin.endpoint) or self._vendor.get(origin.host)
         if vendor is None:
             raise TransportError(f"no vendor of this Simulator answers for {origin.host}", phase="connect")

@@ -30,10 +30,10 @@ class Signature:
 
     def __init__(self, function: Callable[..., Any], name: str, documented: dict[str, str]) -> None:
         fields, self.context_name, self._positional, extra = _fields(function, name, documented)
-        self._renamed = {taken: parameter for parameter in fields if (taken := _field_name(parameter)) != parameter}
-        for taken, parameter in self._renamed.items():
+        self._renamed = {f"parameter_{name}": name for name in fields if _is_taken(name)}
+        for field_name, parameter in self._renamed.items():
             annotation, default = fields.pop(parameter)
-            fields[taken] = Annotated[annotation, Field(alias=parameter)], default
+            fields[field_name] = Annotated[annotation, Field(alias=parameter)], default
         try:
             self._model: type[BaseModel] = create_model(
                 name, __config__=ConfigDict(extra="allow" if extra else "forbid"), **fields
@@ -60,8 +60,8 @@ class Signature:
         if checked.__pydantic_extra__:
             keywords.update(checked.__pydantic_extra__)
         if self._renamed:
-            for taken, parameter in self._renamed.items():
-                keywords[parameter] = keywords.pop(taken)
+            for field_name, parameter in self._renamed.items():
+                keywords[parameter] = keywords.pop(field_name)
         if self.context_name is not None:
             keywords[self.context_name] = context
         positional = tuple([keywords.pop(name) for name in self._positional]) if self._positional else ()
@@ -94,8 +94,8 @@ def _fields(
     return fields, context_name, tuple(positional), extra
 
 
-def _field_name(parameter: str) -> str:
-    return f"parameter_{parameter}" if hasattr(BaseModel, parameter) or parameter.startswith("model_") else parameter
+def _is_taken(name: str) -> bool:
+    return hasattr(BaseModel, name) or name.startswith("model_")
 
 
 def _field(annotation: Any, default: Any, description: str | None) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, cast, overload
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -68,7 +68,7 @@ class Tool:
             raise InvalidInput(f"tool: name should be text, not {type(name).__name__}")
         if not name or name == "<lambda>":
             raise InvalidInput("tool: this function has no name of its own; pass name=...")
-        told, documented = read_docstring(inspect.getdoc(underlying(function)) if function is not None else None)
+        told, documented = read_docstring(None if function is None else inspect.getdoc(underlying(function)))
         self._signature = None if function is None else Signature(function, name, documented)
         if self._signature is not None:
             input_schema = input_schema or self._signature.schema
@@ -79,7 +79,7 @@ class Tool:
         self.schema = ToolSchema(
             name=name,
             description=description if description is not None else told,
-            input_schema=input_schema or {"type": "object", "properties": {}},
+            input_schema=cast("dict[str, Any]", input_schema or {"type": "object", "properties": {}}),
             cache_control=cache_control,
         )
 

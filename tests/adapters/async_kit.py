@@ -96,12 +96,10 @@ class TrioArm(Arm):
     def _play(self, scenario: Scenario) -> None:
         async def main() -> None:
             tasks = trio.lowlevel.current_statistics().tasks_living
-            async with self.Runtime() as runtime:
-                self._runtime = runtime
-                await scenario()
-            await self.until(
+            await scenario()
+            await self.until(  # one may be the default Runtime's
                 lambda: trio.lowlevel.current_statistics().tasks_living <= tasks + 1, "a task was left behind"
-            )  # one may be the default runtime's
+            )
 
         trio.run(main)
 
@@ -215,7 +213,7 @@ class Cancelling:
     """Cancels a token from another thread a little later, and knows how long it took from then on."""
 
     token: CancellationToken = field(default_factory=CancellationToken)
-    seconds: float = 0.1
+    seconds: float = 0.05
     moment: float = 0.0
     took: float = -1.0
 
@@ -251,7 +249,7 @@ def full_backlog() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def serving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def serving(serve: Callable[[socket.socket], object]) -> Iterator[int]:
     """A port where each connection is handed to `serve`, one after the other, and closed."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(5)

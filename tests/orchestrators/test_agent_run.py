@@ -105,9 +105,15 @@ def test_calls_come_before_the_check_of_an_output() -> None:
 
 @pytest.mark.parametrize(
     ("finish_reason", "stop_reason"),
-    [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("other", "other"),
-     ("error", "error"), ("tool_calls", "stop")],
-)  # fmt: skip
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("content_filter", "content_filter"),
+        ("other", "other"),
+        ("error", "error"),
+        ("tool_calls", "stop"),
+    ],
+)
 def test_asking_then_ended_for_the_reason_of_the_model(finish_reason: Any, stop_reason: str) -> None:
     run = started()
     run.feed(ModelReplied(replied("done", finish_reason=finish_reason)))
@@ -136,9 +142,12 @@ def test_calling_then_ended_at_the_limit_of_steps() -> None:
 
 @pytest.mark.parametrize(
     ("waits", "reason"),
-    [(("approval",), "approval_required"), (("result",), "result_required"),
-     (("result", "approval"), "approval_required")],
-)  # fmt: skip
+    [
+        (("approval",), "approval_required"),
+        (("result",), "result_required"),
+        (("result", "approval"), "approval_required"),
+    ],
+)
 def test_calling_then_paused(waits: tuple[Any, ...], reason: str) -> None:
     run = calling("a", "b")
     step = run.next_step()
@@ -328,14 +337,19 @@ def test_an_approved_call_is_open_again() -> None:
 
 @pytest.mark.parametrize(
     ("decision", "result", "is_error"),
-    [(Denied(reason="too dear"), "denied: too dear", True), (Answered(result={"n": 1}), {"n": 1}, False),
-     (Answered(result="lost", is_error=True), "lost", True)],
-)  # fmt: skip
+    [
+        (Denied(reason="too dear"), "denied: too dear", True),
+        (Answered(result={"n": 1}), {"n": 1}, False),
+        (Answered(result="lost", is_error=True), "lost", True),
+    ],
+)
 def test_an_answer_is_the_result(decision: Any, result: Any, is_error: bool) -> None:
     run = paused()
     run.answer("a", decision)
     assert isinstance(run.next_step(), CallModel)
-    assert [(r.result, r.is_error, r.name) for r in results(run.new_messages)] == [(result, is_error, "tool_a")]
+    assert [(r.result, r.is_error, r.name) for r in results(run.new_messages)] == [
+        (result, is_error, "tool_a")
+    ]
 
 
 def test_a_run_waits_until_the_last_pending_call_is_answered() -> None:
@@ -415,9 +429,16 @@ def test_names_of_tools_that_still_run_are_in_the_result() -> None:
 
 def test_a_loaded_run_keeps_all_of_its_options() -> None:
     options = RunOptions(
-        system=Message.system("be brief"), max_steps=3, temperature=0.0, seed=0, stop=("END",), tool_choice="t",
-        metadata={"a": "b"}, extra={"x": {"y": None}}, principal=Principal(user_id="u", roles=("r",)),
-    )  # fmt: skip
+        system=Message.system("be brief"),
+        max_steps=3,
+        temperature=0.0,
+        seed=0,
+        stop=("END",),
+        tool_choice="t",
+        metadata={"a": "b"},
+        extra={"x": {"y": None}},
+        principal=Principal(user_id="u", roles=("r",)),
+    )
     run = AgentRun([Message.user("go")], [], options)
     run.run_id = "cafe"
     loaded = AgentRun.loads(run.dumps())
@@ -464,10 +485,24 @@ def test_a_copy_of_a_finished_run_is_finished_and_has_the_output() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "{}", "null", "[]", "3", b"\xff\xfe", "{", '{"options":{}}', None, 5,
-     '{"options":{},"state":"asleep"}', '{"version":2,"options":{},"state":"asking"}',
-     '{"options":{},"state":"asking","surprise":1}', '{"options":{"temperature":"hot"},"state":"asking"}'],
-)  # fmt: skip
+    [
+        "",
+        "x",
+        "{}",
+        "null",
+        "[]",
+        "3",
+        b"\xff\xfe",
+        "{",
+        '{"options":{}}',
+        None,
+        5,
+        '{"options":{},"state":"asleep"}',
+        '{"version":2,"options":{},"state":"asking"}',
+        '{"options":{},"state":"asking","surprise":1}',
+        '{"options":{"temperature":"hot"},"state":"asking"}',
+    ],
+)
 def test_what_is_no_run_is_refused(text: Any) -> None:
     with pytest.raises(InvalidInput, match="this is not a run that was dumped"):
         AgentRun.loads(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from tako.errors import ProtocolError, ProviderError, RateLimited, TakoError, TransportError
+from tako.errors import InvalidInput, ProtocolError, ProviderError, RateLimited, TakoError, TransportError
 from tako.events import ChatChunk, ChatEnd, ChatError, TextDelta, ThinkingDelta, ToolCall
 from tako.models import ChatRequest, ChatResponse, Message, OpaquePart, TextPart, ThinkingPart, Usage
 from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
 from tako.providers.openai import OpenAI
 from tako.providers.openai.decode import ChatDecoder
-from tests.support.answers import collect, event_stream, play, streamed, told
+from tests.support.answers import collect, event_stream, play, spoiled, streamed, told
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
 COUNTS = {
@@ -500,7 +501,7 @@ ODD = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-2, 600)
-    | st.floats()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from(["", "x", "{}", "stop", "length"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=20,
@@ -509,18 +510,45 @@ ODD = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(ODD | st.binary(max_size=30), max_size=5), st.booleans())
-def test_garbage_is_an_answer(events: list[Any], done: bool) -> None:
+def test_garbage_is_an_answer(events: list[Any], ends: bool) -> None:
     lines = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
-    chunks = streamed(ChatDecoder(), [event_stream(*lines, *([DONE] if done else []))])
-    told(chunks)
-    response, _ = collect(chunks)
-    assert ChatResponse.model_validate(response.model_dump()) == response
+    chunks = streamed(ChatDecoder(), [event_stream(*lines, *([DONE] if ends else []))])
+    check_valid(chunks)
+
+
+@settings(max_examples=300, deadline=None)
+@given(answers(), st.integers(0, 2**32))
+def test_an_answer_with_something_odd_in_it_is_an_answer(
+    pair: tuple[dict[str, Any], bytes], seed: int
+) -> None:
+    (payload, body), chance = pair, Random(seed)
+    events = [json.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: {")]
+    for _ in range(5):
+        place = chance.randrange(len(events))
+        lines = [json.dumps(event) for event in events]
+        lines[place] = json.dumps(spoiled(events[place], chance))
+        check_valid(streamed(ChatDecoder(), [event_stream(*lines, DONE)]))
+    check_whole(spoiled(payload, chance))
 
 
 @settings(max_examples=200, deadline=None)
 @given(ODD)
 def test_garbage_as_a_whole_answer_is_an_answer(payload: Any) -> None:
+    check_whole(payload)
+
+
+def check_valid(chunks: list[ChatChunk]) -> None:
+    """Contract 2, and a response that can be kept, whatever came; and that it is the peer's fault."""
+    told(chunks)
+    response, error = collect(chunks)
+    assert ChatResponse.model_validate_json(response.model_dump_json()) == response
+    assert not isinstance(error, InvalidInput)
+
+
+def check_whole(payload: Any) -> None:
     try:
-        ChatDecoder().whole(payload)
+        response = ChatDecoder().whole(payload)
     except TakoError as error:
-        assert error.partial is not None
+        assert not isinstance(error, InvalidInput)
+        response = error.partial
+    assert ChatResponse.model_validate_json(response.model_dump_json()) == response

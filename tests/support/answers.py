@@ -11,7 +11,7 @@ from tako.events import ChatChunk, ChatEnd, ChatError
 from tako.models import ChatResponse
 from tako.providers.base import ResponseBuilder, StreamDecoder
 
-__all__ = ["collect", "cuts", "event_stream", "play", "streamed", "told"]
+__all__ = ["collect", "cuts", "event_stream", "play", "spoiled", "streamed", "told"]
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -92,3 +92,20 @@ def event_stream(*events: bytes | str, named: bool = False) -> bytes:
     lines = [event.encode() if isinstance(event, str) else event for event in events]
     prefix = b"event: x\n" if named else b""
     return b"".join(prefix + b"data: " + line + b"\n\n" for line in lines)
+
+
+ODD: tuple[Any, ...] = (None, True, 7, 0.5, "", "x", [], ["x"], [7], {}, {"x": 7})
+
+
+def spoiled(value: Any, chance: random.Random) -> Any:
+    """The JSON value with something odd in one place of it, or with that place missing."""
+    inside = isinstance(value, (dict, list)) and bool(value) and chance.random() < 0.85
+    if not inside:
+        return chance.choice(ODD)
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    copy, key = value.copy(), chance.choice(keys)
+    if chance.random() < 0.1:
+        del copy[key]
+    else:
+        copy[key] = spoiled(copy[key], chance)
+    return copy

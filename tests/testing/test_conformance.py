@@ -84,7 +84,9 @@ def test_a_body_that_is_truncated_already_is_a_mistake() -> None:
 # The order of chunks.
 
 
-@pytest.mark.parametrize("chunks", [[END], [TextDelta("a"), END], [ERROR, FAILED], [TextDelta("a"), ERROR, FAILED]])
+@pytest.mark.parametrize(
+    "chunks", [[END], [TextDelta("a"), END], [ERROR, FAILED], [TextDelta("a"), ERROR, FAILED]]
+)
 def test_streams_in_order(chunks: list[ChatChunk]) -> None:
     check_stream_contract(chunks)
 
@@ -120,16 +122,25 @@ def test_made_conversations_are_valid_histories(messages: list[Message]) -> None
     ("messages", "words"),
     [
         ([Message.assistant([call("a")])], r"\['a'\] at the end have no results"),
-        ([Message.assistant([call("a")]), Message.user("x")], r"should answer the tool calls \['a'\], but answers \[\]"),
+        (
+            [Message.assistant([call("a")]), Message.user("x")],
+            r"should answer the tool calls \['a'\], but answers \[\]",
+        ),
         ([Message.assistant([call("a"), call("b")]), Message.tool([result("a")])], "should answer"),
         ([Message.assistant([call("a")]), Message.tool([result("a"), result("a")])], "should answer"),
         ([Message.assistant([call("a")]), Message.tool([result("a"), result("b")])], "should answer"),
-        ([Message.assistant([call("a")]), Message.tool([result("a")]), Message.tool([result("a")])], "should answer"),
+        (
+            [Message.assistant([call("a")]), Message.tool([result("a")]), Message.tool([result("a")])],
+            "should answer",
+        ),
         ([Message.tool([result("a")])], "should answer"),
         ([Message.tool([])], "no tool was called"),
         ([Message.user([result("a")])], "belong into a tool message"),
         ([Message.user([call("a")])], "only an assistant"),
-        ([Message.assistant([call("a"), call("a")]), Message.tool([result("a"), result("a")])], "two tool calls"),
+        (
+            [Message.assistant([call("a"), call("a")]), Message.tool([result("a"), result("a")])],
+            "two tool calls",
+        ),
     ],
 )
 def test_histories_that_no_vendor_takes(messages: list[Message], words: str) -> None:
@@ -147,7 +158,13 @@ def same(replies: int = 0) -> Flow[Any]:
 
 
 def test_a_deterministic_flow_passes() -> None:
-    for replies in ([], ["head"], ["head", None, b"x"], ["head", TransportError("x")], ["head", None, b"x", "more"]):
+    for replies in (
+        [],
+        ["head"],
+        ["head", None, b"x"],
+        ["head", TransportError("x")],
+        ["head", None, b"x", "more"],
+    ):
         check_determinism(same, replies)
 
 
@@ -241,7 +258,9 @@ class SilentToy(Toy):
     """Does not tell of a failure before it raises it."""
 
     def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
-        return (yield from super().stream(request, lambda chunks: [c for c in chunks if type(c) is not ChatError]))
+        return (
+            yield from super().stream(request, lambda chunks: [c for c in chunks if type(c) is not ChatError])
+        )
 
 
 class PoorToy(Toy):
@@ -271,7 +290,7 @@ class CarelessToy(Toy):
     def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
         head = yield Send(self.http_request(request, stream=False))
         body = yield Receive(head.exchange)
-        return self.decode(dict([("text", body.decode())]))
+        return self.decode({"text": body.decode()})
 
 
 @pytest.mark.parametrize(

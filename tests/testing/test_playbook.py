@@ -120,8 +120,16 @@ def three() -> Flow[int]:
         (lambda book: book.expect(Now).emits("a", "b", "c"), "the event 'c'", "it returned 3"),
         (lambda book: book.expect(Now).emits("a", "b").expect(Now), "Now", "it returned 3"),
         (lambda book: book.expect(Now).emits("a", "b").returns(4), "the result 4", "it returned 3"),
-        (lambda book: book.expect(Now).emits("a", "b").raises(KeyError), "the error KeyError", "it returned 3"),
-        (lambda book: book.expect(Now, raises=KeyError("k")).returns(3), "the result 3", "it raised KeyError: 'k'"),
+        (
+            lambda book: book.expect(Now).emits("a", "b").raises(KeyError),
+            "the error KeyError",
+            "it returned 3",
+        ),
+        (
+            lambda book: book.expect(Now, raises=KeyError("k")).returns(3),
+            "the result 3",
+            "it raised KeyError: 'k'",
+        ),
         (
             lambda book: book.expect(Now, raises=KeyError("k")).raises(KeyError, "other"),
             "the error KeyError with 'other'",

@@ -10,7 +10,16 @@ import pytest
 
 from tako.cancellation import CancellationToken
 from tako.effects import Emit, Flow
-from tako.testing import SCENARIOS, Faults, Scenario, ScriptedVendor, Simulator, check_adapter, comparable, simulate
+from tako.testing import (
+    SCENARIOS,
+    Faults,
+    Scenario,
+    ScriptedVendor,
+    Simulator,
+    check_adapter,
+    comparable,
+    simulate,
+)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -87,7 +96,10 @@ def test_an_adapter_that_agrees_passes() -> None:
     [
         (Adapter(drop_event=True), "'a plain answer', streamed: event number 0"),
         (Adapter(faults=Faults(reset_at=3)), "'a plain answer', streamed: "),
-        (Adapter(faults=Faults(delay=1.0)), "no head in time|three side by side|beyond|cancelled|no body in time"),
+        (
+            Adapter(faults=Faults(delay=1.0)),
+            "no head in time|three side by side|beyond|cancelled|no body in time",
+        ),
         (Adapter(faults=Faults(cancel_after=1)), "'a plain answer', streamed: "),
     ],
 )

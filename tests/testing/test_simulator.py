@@ -132,7 +132,9 @@ def test_every_interleaving_is_reached() -> None:
 
 def test_nobody_is_starved() -> None:
     for seed in range(50):
-        names = [name for name, _ in Simulator(seed).stream(asks(Gather((counting("a", 60), counting("b", 60)))))]
+        names = [
+            name for name, _ in Simulator(seed).stream(asks(Gather((counting("a", 60), counting("b", 60)))))
+        ]
         first_half = names[:60]
         assert min(first_half.count("a"), first_half.count("b")) > 10
 
@@ -233,7 +235,9 @@ def test_an_agent_is_asked_for_its_flow() -> None:
 
 
 def test_outcomes_come_in_the_order_of_the_flows() -> None:
-    result = Simulator().run(asks(Gather(tuple(counting(name, 1, seconds=s) for name, s in zip("abc", (3, 1, 2))))))
+    result = Simulator().run(
+        asks(Gather(tuple(counting(name, 1, seconds=s) for name, s in zip("abc", (3, 1, 2), strict=True))))
+    )
     assert result == [[Succeeded("a"), Succeeded("b"), Succeeded("c")]]
 
 
@@ -268,6 +272,19 @@ def test_more_events_at_once_than_the_buffer_holds() -> None:
     assert list(Simulator().stream(asks(Emit(events), Emit([])))) == events
 
 
+def test_a_child_goes_on_when_there_was_room_for_all_its_events() -> None:
+    taken = 0
+    went_on: list[int] = []
+
+    def child() -> Flow[None]:
+        yield Emit(list(range(EVENT_BUFFER * 3)))
+        yield Call(lambda: went_on.append(taken))
+
+    for _ in Simulator(faults=Faults(slow_reader=1.0)).stream(asks(Gather((child(),)))):
+        taken += 1
+    assert went_on == [EVENT_BUFFER * 2]
+
+
 # Cancelling.
 
 
@@ -298,10 +315,26 @@ def stubborn(log: list[Any]) -> Flow[Any]:
         (Faults(cancel_at=6.5), [None, None, "cancelled"], 6.5),
     ],
 )
-def test_every_point_at_which_a_flow_can_be_cancelled(faults: Faults, expected: list[Any], end: float) -> None:
+def test_every_point_at_which_a_flow_can_be_cancelled(
+    faults: Faults, expected: list[Any], end: float
+) -> None:
     simulator = Simulator(faults=faults)
     assert simulator.run(stubborn([])) == expected
     assert simulator.now == end
+
+
+def test_the_reply_to_the_effect_during_which_a_run_is_cancelled_is_lost() -> None:
+    called: list[int] = []
+    effects = (Now(), Entropy(1), Call(called.append, (1,)), Call(_takes_token, token_argument="token"))
+    for effect in effects:
+        (reply,) = Simulator(faults=Faults(cancel_during=1)).run(asks(effect))
+        assert isinstance(reply, Cancelled)
+        assert reply.abandoned is (effect is effects[2])
+    assert called == [1]
+
+
+def _takes_token(token: CancellationToken) -> CancellationToken:
+    return token
 
 
 def test_the_given_token_is_listened_to_and_not_cancelled() -> None:
@@ -361,7 +394,9 @@ def _calls_once() -> Flow[Any]:
 
 def test_a_cancelled_gather_keeps_what_its_children_gave() -> None:
     simulator = Simulator(faults=Faults(cancel_at=2.0))
-    (error,) = simulator.run(asks(Gather((counting("a", 1, seconds=1), counting("b", 9, seconds=1)), limit=2)))
+    (error,) = simulator.run(
+        asks(Gather((counting("a", 1, seconds=1), counting("b", 9, seconds=1)), limit=2))
+    )
     assert isinstance(error, Cancelled)
     assert error.partial[0] == Succeeded("a")
     assert isinstance(error.partial[1].error, Cancelled)
@@ -507,7 +542,9 @@ def _sends() -> Flow[Any]:
 
 def test_the_trace_holds_every_effect_with_its_times() -> None:
     simulator = Simulator()
-    run = simulator.stream(asks(Sleep(1), Emit(["x"]), Gather((asks(Call(len, (3,))),)), Within(1, asks(Sleep(9)))))
+    run = simulator.stream(
+        asks(Sleep(1), Emit(["x"]), Gather((asks(Call(len, (3,))),)), Within(1, asks(Sleep(9))))
+    )
     list(run)
     seen = [(entry.number, entry.task, entry.what, entry.began, entry.ended) for entry in run.trace]
     assert seen == [
@@ -554,7 +591,9 @@ def limited(seconds: float, flow: Flow[Any]) -> Flow[Any]:
 
 @settings(max_examples=150, deadline=None)
 @given(strategies.faults(body_size=20, cancel=True), st.integers(0, 2**32))
-def test_whatever_goes_wrong_a_run_ends_leaves_nothing_open_and_can_be_repeated(faults: Faults, seed: int) -> None:
+def test_whatever_goes_wrong_a_run_ends_leaves_nothing_open_and_can_be_repeated(
+    faults: Faults, seed: int
+) -> None:
     def play() -> tuple[Any, ...]:
         simulator = Simulator(seed, ScriptedVendor(Answer((b"0123456789", Pause(3), b"abc"))), faults=faults)
         run = simulator.stream(fetcher([]))

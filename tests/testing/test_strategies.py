@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
@@ -19,7 +19,9 @@ from tako.testing import Faults, strategies
 
 def reaches(strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool]) -> bool:
     """Whether an example is found that satisfies the condition."""
-    quick = settings(max_examples=2000, suppress_health_check=list(HealthCheck), database=None)
+    quick = settings(
+        max_examples=2000, suppress_health_check=list(HealthCheck), database=None, phases=[Phase.generate]
+    )
     try:
         find(strategy, condition, settings=quick)
     except NoSuchExample:
@@ -37,14 +39,17 @@ def test_cuts_are_the_data_in_pieces(data: st.DataObject, body: bytes) -> None:
 def test_cuts_reach_every_place_the_whole_and_single_bytes() -> None:
     body = b"abcdef"
     for place in range(1, len(body)):
-        assert reaches(strategies.cuts(body), lambda pieces, place=place: pieces == [body[:place], body[place:]])
+        assert reaches(
+            strategies.cuts(body), lambda pieces, place=place: pieces == [body[:place], body[place:]]
+        )
     assert reaches(strategies.cuts(body), lambda pieces: pieces == [body])
     assert reaches(strategies.cuts(body), lambda pieces: len(pieces) == len(body))
 
 
-@given(strategies.texts())
-def test_texts_can_be_encoded(text: str) -> None:
-    assert text.encode().decode() == text
+def test_texts_can_be_encoded() -> None:
+    assert not reaches(
+        strategies.texts(), lambda text: any("\ud800" <= letter <= "\udfff" for letter in text)
+    )
 
 
 @pytest.mark.parametrize("awkward", ["\u2028", "\x00", "\U0001f419", "\ufeff"])
@@ -87,7 +92,9 @@ def test_faults_keep_their_bounds(faults: Faults) -> None:
     assert faults.cancel_at is faults.cancel_after is faults.cancel_during is None
     for place in (faults.reset_at, faults.truncate_at, faults.garbage_at):
         assert place is None or place <= 9
-    assert max(faults.delay, faults.jitter, faults.slow_reader, faults.connect_delay, faults.call_seconds) <= 2.0
+    assert (
+        max(faults.delay, faults.jitter, faults.slow_reader, faults.connect_delay, faults.call_seconds) <= 2.0
+    )
 
 
 def test_faults_shrink_to_none() -> None:
@@ -102,7 +109,9 @@ def test_faults_reach_every_kind_of_cancelling(name: str) -> None:
 
 @settings(max_examples=50)
 @given(strategies.responses(), strategies.hostile_bytes(max_size=50))
-def test_responses_say_why_they_ended_and_hostile_bytes_keep_their_bound(response: ChatResponse, data: bytes) -> None:
+def test_responses_say_why_they_ended_and_hostile_bytes_keep_their_bound(
+    response: ChatResponse, data: bytes
+) -> None:
     assert (response.finish_reason == "tool_calls") == bool(response.message.tool_calls)
     assert len(data) <= 50
 
@@ -118,6 +127,7 @@ def test_the_kit_loads_nothing_that_was_not_asked_for() -> None:
         "import sys, tako.testing as t; t.Playbook; t.ANY; dir(t)\n"
         "assert not {'hypothesis', 'pydantic', 'tako.testing.simulator'} & set(sys.modules)\n"
         "assert set(t.__all__) == set(dir(t)) and all(getattr(t, name) is not None for name in t.__all__)\n"
-        "try: t.nonsense\nexcept AttributeError as error: assert 'nonsense' in str(error)\nelse: raise SystemExit(1)"
+        "try: t.nonsense\nexcept AttributeError as error: assert 'nonsense' in str(error)\n"
+        "else: raise SystemExit(1)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,7 +16,9 @@ from tako.wire.chunked import MAX_LINE, MAX_TRAILERS, ChunkedDecoder
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-def encode(chunks: list[bytes], *, extension: bytes = b"", trailers: bytes = b"", upper: bool = False) -> bytes:
+def encode(
+    chunks: list[bytes], *, extension: bytes = b"", trailers: bytes = b"", upper: bool = False
+) -> bytes:
     size = b"%X" if upper else b"%x"
     body = b"".join(size % len(chunk) + extension + b"\r\n" + chunk + b"\r\n" for chunk in chunks)
     return body + b"0" + extension + b"\r\n" + trailers + b"\r\n"

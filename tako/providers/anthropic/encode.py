@@ -55,6 +55,7 @@ VENDOR: Final = "anthropic"
 CODEC: Final = "anthropic.messages"
 """For whom an encoded message is kept."""
 
+SYSTEM, TOOL = Role.SYSTEM, Role.TOOL  # looking a member up costs, and it is done for each message
 NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 DATA_URL: Final = re.compile(r"(?i)data:([^;,]*);base64,(.*)", re.DOTALL)
 CHOICES: Final = {"auto": "auto", "required": "any", "none": "none"}
@@ -82,19 +83,18 @@ def _conversation(request: ChatRequest) -> tuple[list[bytes], list[bytes]]:
     results: list[bytes] = []
     for message in request.messages:
         data = message.encoded(CODEC, encode_blocks)
-        if not data:
-            continue
         role = message.role
-        if role is Role.TOOL:
-            results.append(data)
-            continue
-        if role is Role.SYSTEM:
-            system.append(data)
-            continue
-        if results:
-            messages.append(_user_message(results))
-            results = []
-        messages.append(data)
+        if role is TOOL:
+            if data:
+                results.append(data)
+        elif role is SYSTEM:
+            if data:
+                system.append(data)
+        elif data:
+            if results:
+                messages.append(_user_message(results))
+                results = []
+            messages.append(data)
     if results:
         messages.append(_user_message(results))
     return system, messages

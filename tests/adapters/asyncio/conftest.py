@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 
-from tests.adapters.async_kit import AsyncioArm, Arm, Certificates
+from tests.adapters.async_kit import Arm, AsyncioArm, Certificates
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -13,6 +16,15 @@ def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     return AsyncioArm()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_collections() -> Iterator[None]:
+    """Each scenario collects garbage to see what it left; what was there before need not be looked at."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

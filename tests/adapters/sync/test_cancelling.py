@@ -36,16 +36,17 @@ from tests.adapters.sync.kit import (
     arms_threads,
     fetch,
     full_backlog,
+    in_time,
     nothing_left_behind,
     post,
     relay,
     silent_server,
+    three_tries,
     wait_until,
 )
 from tests.adapters.sync.test_http import Foreign, Raw
 from tests.adapters.sync.test_proxies import TunnelProxy
 
-LIMIT = 0.1
 PATIENT = {"connect_timeout": 30.0, "read_timeout": 30.0}
 
 
@@ -143,6 +144,7 @@ def calling(_: Certificates) -> Iterator[Flow[Any]]:
             stop = threading.Event()
             token.on_cancel(stop.set)
             assert stop.wait(30)
+            token.raise_if_cancelled()
 
         yield Call(tool, token_argument="token")
 
@@ -195,13 +197,18 @@ every_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda si
 
 @every_situation
 @pytest.mark.parametrize("given", [False, True], ids=["own session", "given session"])
+@three_tries
 def test_a_cancel_while(situation: Any, given: bool, certificates: Certificates) -> None:
     token = CancellationToken()
     session = requests.Session() if given else None
     with situation(certificates) as flow, nothing_left_behind():
-        with Runtime(session) as runtime, Cancelling(token, 0.06) as cancelling, pytest.raises(Cancelled) as caught:
+        with (
+            Runtime(session) as runtime,
+            Cancelling(token, 0.06) as cancelling,
+            pytest.raises(Cancelled) as caught,
+        ):
             runtime.run(flow, cancel=token)
-        assert 0 <= cancelling.took < LIMIT
+        in_time(cancelling.took)
         assert not caught.value.abandoned
         if session is not None:
             session.close()
@@ -210,7 +217,8 @@ def test_a_cancel_while(situation: Any, given: bool, certificates: Certificates)
 
 
 @every_situation
-def test_a_deadline_while(situation: Any, certificates: Certificates, runtime: Runtime) -> None:
+@three_tries
+def test_a_deadline_while(situation: Any, certificates: Certificates) -> None:
     def limited(flow: Flow[Any]) -> Flow[str]:
         try:
             yield Within(0.06, flow)
@@ -219,24 +227,25 @@ def test_a_deadline_while(situation: Any, certificates: Certificates, runtime: R
             return "late"
         return "in time"
 
-    with situation(certificates) as flow, nothing_left_behind():
+    with situation(certificates) as flow, nothing_left_behind(), Runtime() as runtime:
         start = time.monotonic()
         assert runtime.run(limited(flow)) == "late"
-        assert time.monotonic() - start < 0.06 + LIMIT
+        in_time(time.monotonic() - start, 0.06 + 0.1)
         del flow
-        runtime.close()
-        gc.collect()
 
 
 @every_situation
-def test_a_token_that_is_cancelled_already(situation: Any, certificates: Certificates, runtime: Runtime) -> None:
+@three_tries
+def test_a_token_that_is_cancelled_already(
+    situation: Any, certificates: Certificates, runtime: Runtime
+) -> None:
     token = CancellationToken()
     token.cancel()
     with situation(certificates) as flow, nothing_left_behind():
         start = time.monotonic()
         with pytest.raises(Cancelled):
             runtime.run(flow, cancel=token)
-        assert time.monotonic() - start < LIMIT
+        in_time(time.monotonic() - start, 0.1)
 
 
 def test_a_cancel_between_two_pulls_shuts_the_socket_at_once(runtime: Runtime) -> None:
@@ -247,7 +256,7 @@ def test_a_cancel_between_two_pulls_shuts_the_socket_at_once(runtime: Runtime) -
             assert next(events) == "head"
             assert next(events) == b"one"
             token.cancel()
-            wait_until(lambda: server.open_connections == 0, "the socket is still open", LIMIT)
+            wait_until(lambda: server.open_connections == 0, "the socket is still open", 0.2)
             with pytest.raises(Cancelled):
                 next(events)
 
@@ -283,6 +292,7 @@ def test_what_a_cancelled_flow_still_says_is_handed_out(runtime: Runtime) -> Non
         assert events.result == "what there was"
 
 
+@three_tries
 def test_a_function_that_does_not_stop_is_left_behind(runtime: Runtime) -> None:
     release, token = threading.Event(), CancellationToken()
 
@@ -292,12 +302,13 @@ def test_a_function_that_does_not_stop_is_left_behind(runtime: Runtime) -> None:
     with nothing_left_behind():
         with Cancelling(token, 0.03) as cancelling, pytest.raises(Cancelled) as caught:
             runtime.run(flow(), cancel=token)
-        assert cancelling.took < LIMIT
+        in_time(cancelling.took)
         assert caught.value.abandoned
         assert any(thread.name == "tako-call" for thread in threading.enumerate())
         release.set()
 
 
+@three_tries
 def test_a_coroutine_that_does_not_stop_is_left_behind(runtime: Runtime) -> None:
     release, token = threading.Event(), CancellationToken()
 
@@ -310,11 +321,12 @@ def test_a_coroutine_that_does_not_stop_is_left_behind(runtime: Runtime) -> None
     with nothing_left_behind():
         with Cancelling(token, 0.03) as cancelling, pytest.raises(Cancelled) as caught:
             runtime.run(flow(), cancel=token)
-        assert cancelling.took < 3 * LIMIT
+        in_time(cancelling.took, 0.3)
         assert caught.value.abandoned
         release.set()
 
 
+@three_tries
 def test_a_deadline_leaves_a_function_behind(runtime: Runtime) -> None:
     release = threading.Event()
 
@@ -333,7 +345,7 @@ def test_a_deadline_leaves_a_function_behind(runtime: Runtime) -> None:
     with nothing_left_behind():
         start = time.monotonic()
         assert runtime.run(flow()) == "late"
-        assert time.monotonic() - start < 0.03 + LIMIT
+        in_time(time.monotonic() - start, 0.03 + 0.1)
         release.set()
 
 
@@ -389,7 +401,9 @@ def test_the_watchdog_lives_only_while_a_deadline_is_pending(runtime: Runtime) -
 
     with LoopbackServer(ScriptedVendor(Answer((b"one", Pause(0.05))))) as server:
         events: list[set[str]] = []
-        watcher = threading.Timer(0.03, lambda: events.append({thread.name for thread in threading.enumerate()}))
+        watcher = threading.Timer(
+            0.03, lambda: events.append({thread.name for thread in threading.enumerate()})
+        )
         watcher.start()
         assert runtime.run(flow(server.url)) == b"one"
         assert arms_threads() - before <= {watcher}
@@ -397,6 +411,7 @@ def test_the_watchdog_lives_only_while_a_deadline_is_pending(runtime: Runtime) -
         assert "tako-watchdog" in events[0]
 
 
+@three_tries
 def test_names_are_left_behind(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
@@ -413,10 +428,11 @@ def test_names_are_left_behind(runtime: Runtime, monkeypatch: pytest.MonkeyPatch
             token = CancellationToken()
             with Cancelling(token, 0.03) as cancelling, pytest.raises(Cancelled):
                 runtime.run(flow, cancel=token)
-            assert cancelling.took < LIMIT
+            in_time(cancelling.took)
         release.set()
 
 
+@three_tries
 def test_a_foreign_adapter_is_left_behind() -> None:
     gate, token = threading.Event(), CancellationToken()
     with ExitStack() as stack:
@@ -427,11 +443,12 @@ def test_a_foreign_adapter_is_left_behind() -> None:
         with nothing_left_behind():
             with Cancelling(token, 0.03) as cancelling, pytest.raises(Cancelled):
                 runtime.run(fetch(post("http://host/")), cancel=token)
-            assert cancelling.took < LIMIT
+            in_time(cancelling.took)
             gate.set()
             assert foreign.closed.wait(2)  # its answer, which nobody waits for any more
 
 
+@three_tries
 def test_a_cancel_from_a_signal_handler(runtime: Runtime) -> None:
     import signal
 
@@ -443,14 +460,15 @@ def test_a_cancel_from_a_signal_handler(runtime: Runtime) -> None:
             start = time.monotonic()
             with pytest.raises(Cancelled):
                 runtime.run(fetch(post(server.url)), cancel=token)
-            assert time.monotonic() - start < 0.05 + LIMIT
+            in_time(time.monotonic() - start, 0.05 + 0.1)
     finally:
         signal.signal(signal.SIGALRM, former)
 
 
 @pytest.mark.parametrize("guarded", [False, True])
 @every_situation
-def test_control_c_while(situation: Any, guarded: bool, certificates: Certificates, runtime: Runtime) -> None:
+@three_tries
+def test_control_c_while(situation: Any, guarded: bool, certificates: Certificates) -> None:
     """KeyboardInterrupt goes to the caller, after the flow has ended and everything was released."""
     import signal
 
@@ -469,15 +487,13 @@ def test_control_c_while(situation: Any, guarded: bool, certificates: Certificat
         pytest.skip("nobody but the function itself could stop it")
     former = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with situation(certificates) as flow, nothing_left_behind():
+        with situation(certificates) as flow, nothing_left_behind(), Runtime() as runtime:
             signal.setitimer(signal.ITIMER_REAL, 0.06)
             start = time.monotonic()
             with pytest.raises(KeyboardInterrupt):
                 runtime.run(watched(flow), cancel=CancellationToken() if guarded else None)
-            assert time.monotonic() - start < 0.06 + 2 * LIMIT
+            in_time(time.monotonic() - start, 0.06 + 0.2)
             assert ended == ["finally"]
             del flow
-            runtime.close()
-            gc.collect()
     finally:
         signal.signal(signal.SIGALRM, former)

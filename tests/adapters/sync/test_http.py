@@ -24,10 +24,12 @@ from tests.adapters.sync.kit import (
     fetch,
     fetch_with_head,
     full_backlog,
+    in_time,
     nothing_left_behind,
     post,
     relay,
     silent_server,
+    three_tries,
     wait_until,
 )
 
@@ -60,7 +62,9 @@ def test_the_whole_answer(answer: Answer, runtime: Runtime) -> None:
         runtime.close()
 
 
-@pytest.mark.parametrize("answer", [Answer(status=204), Answer.json(b""), Answer()], ids=["204", "length 0", "chunked"])
+@pytest.mark.parametrize(
+    "answer", [Answer(status=204), Answer.json(b""), Answer()], ids=["204", "length 0", "chunked"]
+)
 def test_an_answer_without_a_body(answer: Answer, runtime: Runtime) -> None:
     with LoopbackServer(ScriptedVendor(answer)) as server:
         for _ in range(2):
@@ -114,7 +118,10 @@ def test_the_first_piece_is_there_before_the_second_is_sent(framing: Any, runtim
         assert index == 0 or seen.wait(5)
 
     vendor = ScriptedVendor(Answer((b"first", b"second"), framing=framing))
-    with LoopbackServer(vendor, before_piece=hold) as server, runtime.stream(relay(post(server.url))) as events:
+    with (
+        LoopbackServer(vendor, before_piece=hold) as server,
+        runtime.stream(relay(post(server.url))) as events,
+    ):
         assert next(events) == "head"
         assert next(events) == b"first"
         assert server.sent == [b"first"]
@@ -165,7 +172,9 @@ def test_what_is_not_read_to_its_end_costs_the_connection(runtime: Runtime) -> N
 
 @pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse", b"\r\n"])
 @pytest.mark.parametrize("framing", ["chunked", "length"])
-def test_what_comes_behind_an_answer_is_never_the_next_answer(framing: str, extra: bytes, runtime: Runtime) -> None:
+def test_what_comes_behind_an_answer_is_never_the_next_answer(
+    framing: str, extra: bytes, runtime: Runtime
+) -> None:
     if framing == "chunked":
         false = Answer((b"4\r\ntrue\r\n0\r\n\r\n" + extra,), 200, (("transfer-encoding", "chunked"),))
     else:
@@ -188,30 +197,46 @@ def test_a_stale_connection_is_found_before_anything_is_sent(runtime: Runtime) -
     assert len(vendor.requests) == 2
 
 
+CHUNKED = (("transfer-encoding", "chunked"),)
+
+
+def coded(coding: str, *pieces: Piece) -> Answer:
+    return Answer(pieces, headers=(("content-encoding", coding),))
+
+
+def with_headers(*headers: tuple[str, str]) -> Answer:
+    return Answer((b"x",), headers=headers)
+
+
 FAULTS: list[tuple[str, Answer, type[TakoError], str]] = [
     ("hangs up before the head", Answer(before=(Hangup(),)), TransportError, "head"),
     ("resets before the head", Answer(before=(Reset(),)), TransportError, "head"),
     ("never answers", Answer(before=(Pause(60),)), TimedOut, "head"),
-    ("hangs up in a chunk", Answer((b"5\r\nab", Hangup()), headers=(("transfer-encoding", "chunked"),)), TransportError, "body"),
+    ("hangs up in a chunk", Answer((b"5\r\nab", Hangup()), headers=CHUNKED), TransportError, "body"),
     ("hangs up between chunks", Answer((b"ab", Hangup())), TransportError, "body"),
     ("resets in the body", Answer((b"ab", Reset())), TransportError, "body"),
     ("is short of its length", Answer((b"ab", Hangup(), b"cd"), framing="length"), TransportError, "body"),
     ("stops in the body", Answer((b"ab", Pause(60))), TimedOut, "body"),
-    ("sends no chunk", Answer((b"zz\r\n",), headers=(("transfer-encoding", "chunked"),)), ProtocolError, "body"),
-    ("sends damaged gzip", Answer((b"nonsense" * 9,), headers=(("content-encoding", "gzip"),)), ProtocolError, "body"),
-    ("cuts off gzip", Answer((gzip.compress(b"x" * 99)[:-9],), headers=(("content-encoding", "gzip"),)), ProtocolError, "body"),
-    ("uses an unknown coding", Answer((b"x",), headers=(("content-encoding", "rot13"),)), ProtocolError, "body"),
-    ("sends a length that is none", Answer((b"x",), headers=(("content-length", "ten"),)), ProtocolError, "body"),
-    ("sends two lengths", Answer((b"x",), headers=(("content-length", "1"), ("content-length", "2"))), ProtocolError, "head"),
-    ("uses an unknown transfer coding", Answer((b"x",), headers=(("transfer-encoding", "gzip"),)), ProtocolError, "body"),
-]  # fmt: skip
+    ("sends no chunk", Answer((b"zz\r\n",), headers=CHUNKED), ProtocolError, "body"),
+    ("sends damaged gzip", coded("gzip", b"nonsense" * 9), ProtocolError, "body"),
+    ("cuts off gzip", coded("gzip", gzip.compress(b"x" * 99)[:-9]), ProtocolError, "body"),
+    ("uses an unknown coding", coded("rot13", b"x"), ProtocolError, "body"),
+    ("sends a length that is none", with_headers(("content-length", "ten")), ProtocolError, "body"),
+    (
+        "sends two lengths",
+        with_headers(("content-length", "1"), ("content-length", "2")),
+        ProtocolError,
+        "head",
+    ),
+    ("uses an unknown transfer coding", with_headers(("transfer-encoding", "gzip")), ProtocolError, "body"),
+]
 
 
-@pytest.mark.parametrize(("answer", "kind", "phase"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
+@pytest.mark.parametrize(
+    ("answer", "kind", "phase"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
+)
 @pytest.mark.parametrize("session", [None, "given"])
-def test_a_peer_that(
-    answer: Answer, kind: type[TakoError], phase: str, session: str | None
-) -> None:
+def test_a_peer_that(answer: Answer, kind: type[TakoError], phase: str, session: str | None) -> None:
     given = requests.Session() if session else None
     with LoopbackServer(ScriptedVendor(answer)) as server, nothing_left_behind(), Runtime(given) as runtime:
         with pytest.raises(TakoError) as caught:
@@ -234,6 +259,21 @@ def test_a_peer_that_does_not_speak_http(first: bytes, runtime: Runtime) -> None
     assert caught.value.phase == "head"
 
 
+def test_interim_answers_are_no_answers(runtime: Runtime) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+    with silent_server(first=interim * 3 + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}") as port:
+        assert runtime.run(fetch(post(f"http://127.0.0.1:{port}/"))) == (200, b"{}")
+    with silent_server(first=interim * 100) as port, pytest.raises(ProtocolError):
+        runtime.run(fetch(post(f"http://127.0.0.1:{port}/", read_timeout=1)))
+
+
+def test_a_session_without_adapters() -> None:
+    with requests.Session() as session, Runtime(session) as runtime:
+        session.adapters.clear()
+        with pytest.raises(InvalidInput, match="InvalidSchema"):
+            runtime.run(fetch(post("http://host/")))
+
+
 def test_nobody_there(runtime: Runtime) -> None:
     with pytest.raises(TransportError, match="refused") as caught:
         runtime.run(fetch(post("http://127.0.0.1:1/")))
@@ -243,13 +283,14 @@ def test_nobody_there(runtime: Runtime) -> None:
     assert caught.value.phase == "connect"
 
 
+@three_tries
 def test_connecting_takes_too_long(runtime: Runtime) -> None:
     with full_backlog() as port, nothing_left_behind():
         start = time.monotonic()
         with pytest.raises(TimedOut, match="connect_timeout") as caught:
             runtime.run(fetch(post(f"http://127.0.0.1:{port}/", connect_timeout=0.1)))
         assert caught.value.phase == "connect"
-        assert time.monotonic() - start < 0.5
+        in_time(time.monotonic() - start, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +362,10 @@ def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
 
 
 def test_many_threads_log_no_warning(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
-    with LoopbackServer(ScriptedVendor(Answer((b"x", Pause(0.1))))) as server, caplog.at_level(logging.WARNING):
+    with (
+        LoopbackServer(ScriptedVendor(Answer((b"x", Pause(0.1))))) as server,
+        caplog.at_level(logging.WARNING),
+    ):
         threads = [threading.Thread(target=runtime.run, args=(fetch(post(server.url)),)) for _ in range(80)]
         for thread in threads:
             thread.start()
@@ -334,7 +378,9 @@ def test_many_threads_log_no_warning(runtime: Runtime, caplog: pytest.LogCapture
 
 
 def echo(request: ReceivedRequest) -> Answer:
-    return Answer.json(f"{request.header('authorization')} {request.header('cookie')} {request.header('x-own')}")
+    return Answer.json(
+        f"{request.header('authorization')} {request.header('cookie')} {request.header('x-own')}"
+    )
 
 
 def asked(session: requests.Session, vendor: ScriptedVendor, request: HttpRequest | None = None) -> bytes:
@@ -358,7 +404,11 @@ def test_cookies_that_an_answer_sets_go_into_the_session() -> None:
     def answer(request: ReceivedRequest) -> Answer:
         return Answer.json(request.header("cookie") or "none", set_cookie="id=7")
 
-    with requests.Session() as session, LoopbackServer(ScriptedVendor(answer)) as server, Runtime(session) as runtime:
+    with (
+        requests.Session() as session,
+        LoopbackServer(ScriptedVendor(answer)) as server,
+        Runtime(session) as runtime,
+    ):
         bodies = [runtime.run(fetch(post(server.url)))[1] for _ in range(2)]
         assert bodies == [b"none", b"id=7"]
 
@@ -450,7 +500,9 @@ def test_a_foreign_adapter(raw: type[Raw]) -> None:
         assert (head.status, head.headers, body) == (201, (("x-one", "1"),), b"onetwo")
 
 
-def test_an_answer_in_a_coding_that_only_urllib3_knows(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> None:
+def test_an_answer_in_a_coding_that_only_urllib3_knows(
+    monkeypatch: pytest.MonkeyPatch, runtime: Runtime
+) -> None:
     import urllib3.response
 
     monkeypatch.setattr(urllib3.response.HTTPResponse, "CONTENT_DECODERS", ["gzip", "deflate", "own"])

@@ -28,13 +28,13 @@ def exchange(server: LoopbackServer, request: bytes = REQUEST) -> bytes:
     [
         (
             Answer((b"ab", b"", b"cde"), 200, (("x", "1"),)),
-            b"HTTP/1.1 200 OK\r\nx: 1\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
-            b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nx: 1\r\n%b\r\n\r\n%b"
+            % (b"transfer-encoding: chunked\r\nconnection: close", b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"),
         ),
         (
             Answer.json(b"{}", 429, retry_after="3"),
-            b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 3\r\n"
-            b"content-length: 2\r\nconnection: close\r\n\r\n{}",
+            b"HTTP/1.1 429 Too Many Requests\r\n%b\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
+            % b"content-type: application/json\r\nretry-after: 3",
         ),
         (Answer((b"all",), 299, (), "close"), b"HTTP/1.1 299 \r\nconnection: close\r\n\r\nall"),
         (Answer((b"not sent",), 204, ()), b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"),
@@ -69,7 +69,10 @@ def test_what_was_asked_is_recorded_and_connections_are_kept() -> None:
 
 
 def test_a_reset_is_a_reset() -> None:
-    with LoopbackServer(ScriptedVendor(Answer((b"ab", Reset())))) as server, pytest.raises(ConnectionResetError):
+    with (
+        LoopbackServer(ScriptedVendor(Answer((b"ab", Reset())))) as server,
+        pytest.raises(ConnectionResetError),
+    ):
         exchange(server)
 
 

@@ -107,14 +107,18 @@ def test_a_tunnel(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -
         ScriptedVendor(Answer.events([b"one", b"two"])),
         tls=certificates.server_context("api.example", names_asked=names),
     ) as server:
+        port = server.port
         with proxy.running() as address, nothing_left_behind():
             monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass@{address}")
             with Runtime() as runtime:
                 for _ in range(2):
-                    assert runtime.run(fetch(post(f"https://api.example:{server.port}/", tls=tls))) == (200, b"onetwo")
+                    assert runtime.run(fetch(post(f"https://api.example:{port}/", tls=tls))) == (
+                        200,
+                        b"onetwo",
+                    )
         assert server.connections == 1
     assert names == ["api.example"]
-    assert proxy.heads[0].startswith(b"CONNECT api.example:%d " % server.port)
+    assert proxy.heads[0].startswith(b"CONNECT api.example:%d " % port)
     assert b"\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n" in proxy.heads[0]
 
 

@@ -1,0 +1,45 @@
+"""The default Runtime of asyncio: one for each event loop, and none of the parent's after a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import weakref
+
+import pytest
+
+import tako_io_asyncio
+from tako.testing.vendor import Answer, ScriptedVendor
+from tako_io_sync.loopback import LoopbackServer
+from tests.adapters.async_kit import fetch, get
+
+
+def test_the_default_runtime_goes_with_its_loop() -> None:
+    with LoopbackServer(ScriptedVendor(Answer.json("1"))) as server:
+        loops = []
+        for _ in range(2):
+            loop = asyncio.new_event_loop()
+            loops.append(weakref.ref(loop))
+            loop.run_until_complete(tako_io_asyncio.run(fetch(get(server.url))))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+            del loop
+        asyncio.run(tako_io_asyncio.run(fetch(get(server.url))))
+        gc.collect()
+        assert [loop() for loop in loops] == [None, None]
+        assert server.connections == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_child_does_not_speak_on_its_parents_connections() -> None:
+    with LoopbackServer(ScriptedVendor(Answer.json("1"))) as server:
+
+        async def parent() -> int:
+            await tako_io_asyncio.run(fetch(get(server.url)))
+            child = os.fork()
+            if child == 0:
+                os._exit(len(tako_io_asyncio._defaults))
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        assert asyncio.run(parent()) == 0

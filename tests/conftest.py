@@ -1,0 +1,27 @@
+"""What holds for all tests: how many examples a property gets.
+
+TAKO_HYPOTHESIS chooses: "quick" (the default) for every run, "thorough" for `make test-all`. In CI no
+database of earlier failures is kept, because nothing of that machine is.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+DATABASE = None if os.environ.get("CI") else DirectoryBasedExampleDatabase(".hypothesis/examples")
+# A busy machine is slow to make the first example; that says nothing about the property.
+SLOW_MACHINE = [HealthCheck.too_slow]
+
+settings.register_profile(
+    "quick",
+    max_examples=50,
+    deadline=None,
+    database=DATABASE,
+    print_blob=True,
+    suppress_health_check=SLOW_MACHINE,
+)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2000)
+settings.load_profile(os.environ.get("TAKO_HYPOTHESIS", "quick"))
