@@ -46,7 +46,7 @@ from tako.effects import (
 from tako.errors import Cancelled, InvalidInput
 from tako_io_asyncio._calls import perform_call
 from tako_io_asyncio._gather import NO_MORE, Group
-from tako_io_asyncio._http import ByteStream, resolve
+from tako_io_asyncio._http import ByteStream, receive, resolve
 
 if TYPE_CHECKING:
     from tako_io_asyncio import Runtime
@@ -108,7 +108,11 @@ class Driver(Generic[T]):
                 if isinstance(step, Returned):
                     self._end(step)
                     return None
-                step = await self._perform(step)
+                if isinstance(step, Gather):
+                    self._group = Group(self, step)
+                    step = await self._hear_children(self._group)
+                else:
+                    step = await self._perform(step)
             return step.events
         except Exception as error:  # the flow's own: everything else was thrown into it
             self._end(Failed(error))
@@ -191,14 +195,15 @@ class Driver(Generic[T]):
     async def _perform(self, effect: Effect) -> Effect | Returned[T]:
         """Do what the flow asks for and go on with the reply, the failure or the interruption."""
         steps = self.steps
-        if isinstance(effect, Gather):
-            self._group = Group(self, effect)
-            return await self._hear_children(self._group)
         try:
-            if steps.deadline is None and (steps.token is None or isinstance(effect, Receive)):
-                reply = await self._do(effect)
-            else:
+            if steps.deadline is not None:
                 reply = await self._do_guarded(effect)
+            elif isinstance(effect, Receive):
+                reply = await receive(self._exchange(effect.exchange))
+            elif steps.token is not None:
+                reply = await self._do_guarded(effect)
+            else:
+                reply = await self._do(effect)
         except _Interrupted:
             return steps.interrupt()
         except Exception as error:
@@ -239,8 +244,7 @@ class Driver(Generic[T]):
     async def _do(self, effect: Effect) -> Any:
         match effect:
             case Receive():
-                network = await self._runtime.network()
-                return await network.receive(self._exchange(effect.exchange))
+                return await receive(self._exchange(effect.exchange))
             case Call():
                 return await perform_call(effect, self.steps)
             case Send():

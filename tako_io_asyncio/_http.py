@@ -39,7 +39,7 @@ from tako.errors import TransportError
 from tako.wire import NEED_DATA
 from tako_io_asyncio._calls import on_thread
 
-__all__ = ["ByteStream", "Network", "resolve"]
+__all__ = ["ByteStream", "Network", "receive", "resolve"]
 
 READ_SIZE = 65536
 HEAD_START = 0.25
@@ -66,6 +66,17 @@ async def _look_up(host: str, port: int) -> tuple[str, ...]:
     except UnicodeError as error:
         raise OSError("it is not a host name") from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def receive(exchange: Exchange[ByteStream]) -> bytes:
+    """What has arrived of the body, b"" at its end; raises TransportError, TimedOut, ProtocolError."""
+    while (data := exchange.take()) is NEED_DATA:
+        try:
+            received = await exchange.stream.read(exchange.read_seconds)
+        except OSError as error:
+            raise exchange.failure(error) from error
+        exchange.receive_data(received)
+    return data
 
 
 class Network:
@@ -96,16 +107,6 @@ class Network:
             return cast("Exchange[ByteStream]", stop.value)
         finally:
             script.close()
-
-    async def receive(self, exchange: Exchange[ByteStream]) -> bytes:
-        """What has arrived of the body, b"" at its end; raises TransportError, TimedOut, ProtocolError."""
-        while (data := exchange.take()) is NEED_DATA:
-            try:
-                received = await exchange.stream.read(exchange.read_seconds)
-            except OSError as error:
-                raise exchange.failure(error) from error
-            exchange.receive_data(received)
-        return data
 
     def close(self) -> None:
         """Shut every idle connection."""

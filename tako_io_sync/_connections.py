@@ -185,6 +185,8 @@ class _Reporting:
         super()._tunnel()  # type: ignore[misc]
         operation: Operation | None = getattr(_here, "operation", None)
         if operation is not None:
+            if operation.stopped:  # http.client takes the end of the input for the end of the head
+                raise ConnectionAbortedError("stopped")
             operation.phase = "tls"
 
     def request(self: Any, *arguments: Any, **keywords: Any) -> None:

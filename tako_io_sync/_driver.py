@@ -90,7 +90,7 @@ class Driver:
         self._undo = None if token is None else token.on_cancel(self._stop)
 
     def run(self, emit: Callable[[Any], None] | None = None) -> Any:
-        """Drive the flow to its end; its result, or raises what it raises. Without `emit` events are dropped."""
+        """Drive the flow to its end, for its result; raises what it raises. Without `emit` events are dropped."""
         steps = self.steps
         try:
             effect = steps.send(None)

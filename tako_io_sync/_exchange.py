@@ -92,7 +92,7 @@ class Exchange:
         raise self._fault.with_traceback(None)
 
     def close(self) -> None:
-        """The flow is done with it: an answer that was not read to its end costs the connection. Idempotent."""
+        """The flow is done with it; an answer that was not read to its end costs the connection. Idempotent."""
         if not self._done:
             self._discard()
 

@@ -35,7 +35,7 @@ from tako.effects import HttpRequest, TlsOptions
 from tako.errors import TransportError
 from tako.wire import NEED_DATA
 
-__all__ = ["ByteStream", "Network", "resolve"]
+__all__ = ["ByteStream", "Network", "receive", "resolve"]
 
 READ_SIZE = 65536
 HEAD_START = 0.25
@@ -52,6 +52,17 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
             f"no address of {host} can be found: {reason}; check the name", phase="resolve"
         ) from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def receive(exchange: Exchange[ByteStream]) -> bytes:
+    """What has arrived of the body, b"" at its end; raises TransportError, TimedOut, ProtocolError."""
+    while (data := exchange.take()) is NEED_DATA:
+        try:
+            received = await exchange.stream.read(exchange.read_seconds)
+        except OSError as error:
+            raise exchange.failure(error) from error
+        exchange.receive_data(received)
+    return data
 
 
 class Network:
@@ -81,16 +92,6 @@ class Network:
             return cast("Exchange[ByteStream]", stop.value)
         finally:
             script.close()
-
-    async def receive(self, exchange: Exchange[ByteStream]) -> bytes:
-        """What has arrived of the body, b"" at its end; raises TransportError, TimedOut, ProtocolError."""
-        while (data := exchange.take()) is NEED_DATA:
-            try:
-                received = await exchange.stream.read(exchange.read_seconds)
-            except OSError as error:
-                raise exchange.failure(error) from error
-            exchange.receive_data(received)
-        return data
 
     async def watch(self) -> None:
         """Find what waits too long, until this is cancelled; then shut every idle connection."""

@@ -190,14 +190,19 @@ def unexpected_shape(error: Exception) -> ProtocolError:
     return ProtocolError(f"the answer does not have the expected shape ({reason})", phase="decode")
 
 
+MANY = 1024
+"""Pieces of text that are kept as they came, before they are joined."""
+
+
 class ResponseBuilder:
     """Chunks in, the whole response out; at any moment, so that a broken stream keeps what it had."""
 
-    __slots__ = ("_end", "_parts", "_texts", "_thinking", "error")
+    __slots__ = ("_end", "_joined", "_parts", "_texts", "_thinking", "error")
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
         self._texts: list[str] = []
+        self._joined: list[str] = []
         self._thinking: list[str] = []
         self._end: ChatEnd | None = None
         self.error: TakoError | None = None
@@ -211,6 +216,10 @@ class ResponseBuilder:
                 texts.append(chunk.text)  # type: ignore[union-attr]
             else:
                 self._add_other(chunk)
+        if len(texts) > MANY:
+            # A word is ten times as large as an object as it is as text: keep long answers joined.
+            self._joined.append("".join(texts))
+            texts.clear()
 
     def _add_other(self, chunk: ChatChunk) -> None:
         match chunk:
@@ -234,8 +243,9 @@ class ResponseBuilder:
         if self._thinking:
             self._parts.append(ThinkingPart(text="".join(self._thinking)))
             self._thinking.clear()
-        if self._texts:
-            text = "".join(self._texts)
+        if self._texts or self._joined:
+            text = "".join((*self._joined, *self._texts))
+            self._joined.clear()
             self._texts.clear()
             if text:
                 self._parts.append(TextPart(text=text))

@@ -241,13 +241,13 @@ class SimulatedRun(Generic[T]):
     @property
     def result(self) -> T:
         """What the flow returned; reads on to the end. Raises what the flow raised."""
-        while self._outcome is None:
-            for _ in self:
-                pass
-        self._told = True
-        if isinstance(self._outcome, Failed):
-            raise self._outcome.error
-        return Returned(self._outcome.value).unwrap()
+        for _ in self:
+            pass
+        outcome = self._outcome
+        assert outcome is not None
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return Returned(outcome.value).unwrap()
 
     def close(self) -> None:
         """Cancel what runs and drop its events; `result` is what the flow still gives back."""

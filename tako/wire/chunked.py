@@ -13,8 +13,8 @@ worth. One `next_event` gives what all chunks that have arrived hold together.
 
 Invariants. How the bytes were cut decides how many events there are and nothing else. Only an
 unfinished line is ever kept back, so no more than MAX_LINE bytes are. What is sound is handed over
-before the fault behind it is raised. Extensions and trailers are checked and dropped. Limits: MAX_LINE bytes for
-a line, MAX_TRAILERS for all trailers.
+before the fault behind it is raised. Extensions and trailers are checked and dropped. Limits: MAX_LINE
+bytes for a line, MAX_TRAILERS for all trailers.
 """
 
 from __future__ import annotations

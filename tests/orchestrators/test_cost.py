@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -62,11 +63,13 @@ def function_calls(work: Callable[[], Any]) -> int:
         if event == "call" or event == "c_call":
             count += 1
 
+    gc.disable()  # or it calls back the weak references of other tests
     sys.setprofile(profile)
     try:
         work()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from tako.effects import Emit, Failed, Flow, HttpRequest, Now, Receive, Send, Sleep, Succeeded
-from tako.errors import Cancelled, ProtocolError, TimedOut, TransportError
+from tako.errors import Cancelled, ProtocolError, ProviderError, TakoError, TimedOut, TransportError
 from tako.events import ChatChunk, ChatEnd, ChatError, TextDelta, ToolCall
 from tako.models import ChatRequest, ChatResponse, Message, TextPart, ToolCallPart, ToolResultPart, Usage
 from tako.providers.base import Relay, as_they_are
@@ -293,24 +294,84 @@ class CarelessToy(Toy):
         return self.decode({"text": body.decode()})
 
 
+class MeddlingToy(Toy):
+    """Changes its failures; what exactly, a subclass says."""
+
+    def meddle(self, error: TakoError) -> TakoError:
+        raise NotImplementedError
+
+    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+        try:
+            return (yield from super().chat(request))
+        except (ProviderError, ProtocolError) as error:
+            raise self.meddle(error) from error
+
+    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+        try:
+            return (yield from super().stream(request, relay))
+        except (TransportError, ProviderError) as error:
+            raise self.meddle(error) from error
+
+
+class BlamingToy(MeddlingToy):
+    """Takes a broken connection for a refusal."""
+
+    def meddle(self, error: TakoError) -> TakoError:
+        return ProviderError(error.message, partial=error.partial)
+
+
+class StatuslessToy(MeddlingToy):
+    def meddle(self, error: TakoError) -> TakoError:
+        error.status = None
+        return error
+
+
+class BodilessToy(MeddlingToy):
+    def meddle(self, error: TakoError) -> TakoError:
+        error.body = None
+        return error
+
+
+class HintlessToy(MeddlingToy):
+    def meddle(self, error: TakoError) -> TakoError:
+        error.retry_after = None
+        return error
+
+
+class WebToy(MeddlingToy):
+    """Takes a web page for a broken connection."""
+
+    def meddle(self, error: TakoError) -> TakoError:
+        return TransportError("x") if isinstance(error, ProtocolError) else error
+
+
 @pytest.mark.parametrize(
     ("provider", "words"),
     [
-        (CutToy, "`stream` should take"),
+        (CutToy, "cut into pieces of 1 bytes"),
         (CredulousToy, "broken after 0 bytes, the answer looks whole"),
         (RepeatingToy, "announced 2 times"),
         (ChattyToy, "`chat` should emit nothing"),
         (TextToy, "`chat` should return a ChatResponse"),
         (ForgetfulToy, "the message that `stream` returns"),
-        (SilentToy, "should be|should tell|end with|error"),
+        (SilentToy, "should tell"),
         (PoorToy, "should carry what there was"),
+        (BlamingToy, "expected TransportError or ProtocolError, not ProviderError"),
         (PatientToy, "cancelled at effect 0"),
+        (StatuslessToy, "expected a RateLimited"),
+        (BodilessToy, "the body of a 429 should be kept"),
+        (HintlessToy, "retry-after should be 7 seconds, not None"),
+        (WebToy, "a web page should be a ProtocolError"),
         (CarelessToy, "was taken for an answer"),
     ],
 )
 def test_a_provider_that_breaks_a_contract_is_found(provider: type[Toy], words: str) -> None:
     with pytest.raises(AssertionError, match=words):
-        check_provider(provider, whole=WHOLE, streamed=STREAMED)
+        check_provider(provider, whole=WHOLE, streamed=replace(STREAMED, pieces=(STREAM,)))
+
+
+def test_what_stands_behind_the_terminal_mark_may_be_missing() -> None:
+    check_provider(Toy, whole=WHOLE, streamed=replace(STREAMED, pieces=(STREAM, b"behind the mark\n")))
 
 
 def test_answers_that_are_none_are_mistakes() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from urllib3.exceptions import InsecureRequestWarning
 
 from tako.effects import TlsOptions
 from tako.errors import InvalidInput, TimedOut, TransportError
@@ -123,6 +124,25 @@ def test_a_bundle_from_the_environment(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     with LoopbackServer(VENDOR, tls=certificates.server_context("127.0.0.1")) as server:
         assert runtime.run(fetch(post(server.url))) == (200, b"{}")
+    with LoopbackServer(VENDOR, tls=certificates.server_context("other.example")) as server:
+        with pytest.raises(TransportError, match="not trusted"):
+            runtime.run(fetch(post(server.url)))
+
+
+def test_a_bundle_that_is_not_there(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    with pytest.raises(TransportError, match=r"/nowhere\.pem"):
+        runtime.run(fetch(post("https://127.0.0.1:1/")))
+
+
+def test_a_session_that_checks_nothing(certificates: Certificates) -> None:
+    with requests.Session() as session, Runtime(session) as runtime:
+        session.verify = False
+        with (
+            LoopbackServer(VENDOR, tls=certificates.server_context("other.example")) as server,
+            pytest.warns(InsecureRequestWarning),
+        ):
+            assert runtime.run(fetch(post(server.url))) == (200, b"{}")
 
 
 def test_a_peer_that_does_not_speak_tls(runtime: Runtime) -> None:

@@ -1,0 +1,152 @@
+"""Contract 7: a consumer that does not read stops the producer, down to the socket; memory stays flat."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+import tako_io_asyncio
+import tako_io_sync
+import tako_io_trio
+from tako.events import TextDelta
+from tako.models import ChatRequest, Message
+from tako.providers import Anthropic, OpenAI, Provider
+from tako.testing import Answer, ScriptedVendor
+from tako_io_sync.loopback import LoopbackServer
+
+REQUEST = ChatRequest(messages=(Message.user("hello"),))
+MEGABYTE = 1 << 20
+CHUNKS = 200_000
+IN_ONE_WRITE = 20
+"""Vendors send an event a write; so many at once keep the server from being what is measured."""
+
+
+def openai_chunk(text: str) -> bytes:
+    delta = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}], "padding": "x" * 80}
+    return b"data: " + json.dumps(delta).encode() + b"\n\n"
+
+
+def anthropic_chunk(text: str) -> bytes:
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}, "p": "x" * 80}
+    return b"event: content_block_delta\ndata: " + json.dumps(delta).encode() + b"\n\n"
+
+
+OPENAI_END = (
+    b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+)
+ANTHROPIC_START = (
+    b'event: message_start\ndata: {"type": "message_start", "message": {"id": "m", "model": "m", "content": []}}\n\n'
+    b'event: content_block_start\ndata: {"type": "content_block_start", "index": 0, '
+    b'"content_block": {"type": "text", "text": ""}}\n\n'
+)
+ANTHROPIC_END = (
+    b'event: content_block_stop\ndata: {"type": "content_block_stop", "index": 0}\n\n'
+    b'event: message_delta\ndata: {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}\n\n'
+    b'event: message_stop\ndata: {"type": "message_stop"}\n\n'
+)
+
+Vendor = tuple[Callable[[str], Provider], Callable[[str], bytes], bytes, bytes]
+VENDORS: dict[str, Vendor] = {
+    "openai": (lambda url: OpenAI("m", "key", base_url=url), openai_chunk, b": hello\n\n", OPENAI_END),
+    "anthropic": (
+        lambda url: Anthropic("m", "key", base_url=url),
+        anthropic_chunk,
+        ANTHROPIC_START,
+        ANTHROPIC_END,
+    ),
+}
+OnText = Callable[[], None]
+
+
+def read_sync(provider: Provider, on_text: OnText) -> None:
+    for event in tako_io_sync.stream(provider.stream(REQUEST)):
+        if type(event) is TextDelta:
+            on_text()
+
+
+def read_async(module: Any, main: Callable[[Callable[[], Any]], Any]) -> Callable[[Provider, OnText], None]:
+    def read(provider: Provider, on_text: OnText) -> None:
+        async def reading() -> None:
+            async for event in module.stream(provider.stream(REQUEST)):
+                if type(event) is TextDelta:
+                    on_text()
+
+        main(reading)
+
+    return read
+
+
+READERS: dict[str, Callable[[Provider, OnText], None]] = {
+    "sync": read_sync,
+    "trio": read_async(tako_io_trio, trio.run),
+    "asyncio": read_async(tako_io_asyncio, lambda main: asyncio.run(main())),
+}
+
+arms = pytest.mark.parametrize("arm", READERS)
+vendors = pytest.mark.parametrize("vendor", VENDORS)
+
+
+@arms
+@vendors
+def test_7_the_first_chunk_is_there_before_the_second_is_sent(arm: str, vendor: str) -> None:
+    """2,000 chunks, of which the server sends each only when the one before it was delivered."""
+    make, chunk, start, end = VENDORS[vendor]
+    pieces = (start, *[chunk("word ")] * 2000, end)
+    delivered = threading.Semaphore(1)
+    late: list[int] = []
+
+    def before_piece(number: int) -> None:
+        # The first piece holds no text, and neither does the last.
+        if 1 < number <= 2001 and not delivered.acquire(timeout=5):
+            late.append(number)
+
+    with LoopbackServer(ScriptedVendor(Answer.events(pieces)), before_piece=before_piece) as server:
+        delivered.acquire()
+        READERS[arm](make(server.url), delivered.release)
+    assert not late
+
+
+def resident() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * 4096
+
+
+@arms
+@vendors
+def test_7_a_slow_consumer_stops_the_server_and_memory_stays_flat(arm: str, vendor: str) -> None:
+    make, chunk, start, end = VENDORS[vendor]
+    one = chunk("word ")
+    answer = Answer.events((start, *[one * IN_ONE_WRITE] * (CHUNKS // IN_ONE_WRITE), end))
+    taken = 0
+    before = highest = 0
+    ahead: list[int] = []
+
+    with LoopbackServer(ScriptedVendor(answer)) as server:
+
+        def on_text() -> None:
+            nonlocal taken, before, highest
+            taken += 1
+            if taken in (1, CHUNKS // 2):
+                time.sleep(0.4)  # slow: the server goes on as far as it is let
+                ahead.append(len(server.sent) * IN_ONE_WRITE * len(one) - taken * len(one))
+            if taken == 1000:
+                gc.collect()
+                before = resident()
+            elif taken % 20_000 == 0:
+                highest = max(highest, resident())
+
+        READERS[arm](make(server.url), on_text)
+    assert taken == CHUNKS
+    # What the kernel buffers on both sides is all that the server may be ahead.
+    assert max(ahead) < 16 * MEGABYTE < CHUNKS * len(one)
+    assert highest - before < 16 * MEGABYTE
+
+
