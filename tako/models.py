@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
@@ -296,6 +296,15 @@ class Message(_Encodable):
     role: Role
     content: tuple[Part, ...] = ()
 
+    if TYPE_CHECKING:  # any sequence will do, and a role by its name; kept as declared above
+
+        def __init__(
+            self,
+            *,
+            role: Role | Literal["system", "user", "assistant", "tool"],
+            content: Sequence[Part] = (),
+        ) -> None: ...
+
     @classmethod
     def system(cls, content: str | Iterable[Part]) -> Message:
         return cls(role=Role.SYSTEM, content=_parts(content))
@@ -387,6 +396,26 @@ class ChatRequest(Value):
     extra: dict[str, Any] = Field(default_factory=dict)
     """Fields of the vendor's own request, merged into the body last."""
 
+    if TYPE_CHECKING:  # any sequence will do; kept as declared above
+
+        def __init__(
+            self,
+            *,
+            messages: Sequence[Message],
+            model: str = "",
+            tools: Sequence[ToolSchema] = (),
+            temperature: float | None = None,
+            top_p: float | None = None,
+            max_tokens: int | None = None,
+            stop: Sequence[str] = (),
+            seed: int | None = None,
+            tool_choice: str | None = None,
+            output_schema: dict[str, Any] | None = None,
+            stream: bool = False,
+            metadata: dict[str, str] | None = None,
+            extra: dict[str, Any] | None = None,
+        ) -> None: ...
+
 
 class ChatResponse(Value):
     """A model's whole answer. `finish_reason` is the common one, `raw_finish_reason` the vendor's."""
@@ -435,5 +464,3 @@ class Capabilities(Value):
                 return None
             total += price * count / 1_000_000
         return total
-
-

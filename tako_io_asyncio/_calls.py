@@ -53,8 +53,11 @@ async def perform_call(effect: Call, steps: Steps[Any]) -> Any:
         return await value if inspect.isawaitable(value) else value
     except (StopIteration, StopAsyncIteration) as error:
         raise RuntimeError(f"the function that was called raised {type(error).__name__}") from error
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         token.cancel()
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise RuntimeError("the function that was called was cancelled, and not by us") from error
         raise
     finally:
         token.detach()
@@ -78,7 +81,7 @@ async def on_thread(
         except RuntimeError:
             pass  # the loop is closed: nobody waits for this
 
-    threading.Thread(target=copy_context().run, args=(work,), name="tako-call", daemon=True).start()
+    threading.Thread(target=work, name="tako-call", daemon=True).start()
     try:
         await asyncio.wait((finished,))
     except asyncio.CancelledError:

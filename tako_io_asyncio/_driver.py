@@ -149,6 +149,8 @@ class Driver(Generic[T]):
 
     def forget(self) -> None:
         """Nobody will step this any more: let go of what is open. From any thread."""
+        if self._undo is not None:
+            self._undo()
         if self.outcome is None:
             self._cancel_soon()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tako.cancellation import CancellationToken
 from tako.driving.streams import NothingSent
 from tako.effects import Close, Emit, Flow, HttpRequest, Receive, Send, TlsOptions, Within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
@@ -194,10 +195,12 @@ class HttpCases:
         with LoopbackServer(ScriptedVendor(Answer((b"x", Pause(5))))) as server:
 
             async def scenario() -> None:
-                async for event in arm.stream(relay(get(server.url))):
+                token = CancellationToken()
+                async for event in arm.stream(relay(get(server.url)), cancel=token):
                     if event == b"x":
                         break
                 gc.collect()
+                assert not token._callbacks
                 await arm.until(lambda: not server.open_connections, "it is still open")
 
             arm.play(scenario)

@@ -18,7 +18,6 @@ from tako.testing import Observed, ScriptedVendor, Simulator
 from tako_io_sync.loopback import LoopbackServer
 
 
-
 def examples(quick: int) -> settings:
     """So many examples in the quick profile, and as many times more in a thorough one as elsewhere."""
     return settings(max_examples=quick * settings().max_examples // 50)

@@ -15,14 +15,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tako.errors import TransportError
-from tako.events import ChatChunk, ChatEnd, TextDelta, ThinkingDelta, ToolCall
+from tako.events import ChatChunk, ChatEnd, TextDelta, ToolCall
 from tako.models import ChatRequest, ChatResponse, Message, Part, Role, TextPart, ToolCallPart, Usage
 from tako.providers import Anthropic, Fake, OpenAI, Provider, PythonProvider
 from tako.providers.anthropic.decode import MessagesDecoder
 from tako.providers.base import StreamDecoder
 from tako.providers.fake import Truncated
 from tako.providers.openai.decode import ChatDecoder
-from tako.testing import Answer, Hangup, ScriptedVendor
+from tako.testing import Answer, Hangup, ReceivedRequest, ScriptedVendor
 from tako.testing.vendor import Piece
 
 USAGE = Usage(input_tokens=11, output_tokens=7)
@@ -73,19 +73,22 @@ class Subject:
     broken: Callable[[str, Reply, float], Provider] | None = None
     """A provider without a network that breaks off in the midst of a reply."""
 
-    def vendor(self, said: Sequence[Reply], spoil: Callable[[bytes], Sequence[Piece]] | None = None) -> ScriptedVendor:
+    def vendor(
+        self, said: Sequence[Reply], spoil: Callable[[bytes], Sequence[Piece]] | None = None
+    ) -> ScriptedVendor:
         """Says the replies in order: the how manieth is asked for is read off the conversation."""
         if self.answer is None:
             return ScriptedVendor(Answer())
         answers = [self.answer(reply) for reply in said]
 
-        def answer(request: Any) -> Answer:
+        def answer(request: ReceivedRequest) -> Answer:
             body = json.loads(request.body)
             turn = sum(message["role"] == "assistant" for message in body["messages"])
-            found = answers[min(turn, len(answers) - 1)][bool(body.get("stream"))]
+            whole, streamed = answers[min(turn, len(answers) - 1)]
+            found = streamed if body.get("stream") else whole
             if spoil is None:
                 return found
-            return Answer(tuple(spoil(found.body)), found.status, found.headers, found.framing)
+            return Answer(tuple(spoil(found.body)), found.status, found.headers, "chunked")
 
         return ScriptedVendor(answer)
 
@@ -98,15 +101,25 @@ def openai_stream(reply: Reply) -> bytes:
     deltas += [{"content": word} for word in reply.words]
     for index, call in enumerate(reply.calls):
         text = json.dumps(call.args, ensure_ascii=index % 2 == 0)
-        first = {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+        first: dict[str, Any] = {
+            "index": index,
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": ""},
+        }
         deltas.append({"tool_calls": [first]})
         for start in range(0, len(text), 5):
             piece = {"index": index, "function": {"arguments": text[start : start + 5]}}
             deltas.append({"tool_calls": [piece]})
-    events = [{"id": "r1", "model": "m", "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas]
+    events = [
+        {"id": "r1", "model": "m", "choices": [{"index": 0, "delta": d, "finish_reason": None}]}
+        for d in deltas
+    ]
     reason = "tool_calls" if reply.calls else "stop"
     events.append({"id": "r1", "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-    events.append({"id": "r1", "model": "m", "choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}})
+    events.append(
+        {"id": "r1", "model": "m", "choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}}
+    )
     return b"".join(_event(event) for event in events) + b"data: [DONE]\n\n"
 
 
@@ -264,7 +277,3 @@ def in_pieces(places: Sequence[int]) -> Callable[[bytes], Sequence[Piece]]:
 
 def text_of(events: Sequence[Any]) -> str:
     return "".join(event.text for event in events if type(event) is TextDelta)
-
-
-def thinking_of(events: Sequence[Any]) -> str:
-    return "".join(event.text for event in events if type(event) is ThinkingDelta)

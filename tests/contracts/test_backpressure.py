@@ -30,18 +30,24 @@ IN_ONE_WRITE = 20
 
 
 def openai_chunk(text: str) -> bytes:
-    delta = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}], "padding": "x" * 80}
+    delta = {
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}],
+        "padding": "x" * 80,
+    }
     return b"data: " + json.dumps(delta).encode() + b"\n\n"
 
 
 def anthropic_chunk(text: str) -> bytes:
-    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}, "p": "x" * 80}
+    delta = {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "text_delta", "text": text},
+        "p": "x" * 80,
+    }
     return b"event: content_block_delta\ndata: " + json.dumps(delta).encode() + b"\n\n"
 
 
-OPENAI_END = (
-    b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
-)
+OPENAI_END = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 ANTHROPIC_START = (
     b'event: message_start\ndata: {"type": "message_start", "message": {"id": "m", "model": "m", "content": []}}\n\n'
     b'event: content_block_start\ndata: {"type": "content_block_start", "index": 0, '
@@ -148,5 +154,3 @@ def test_7_a_slow_consumer_stops_the_server_and_memory_stays_flat(arm: str, vend
     # What the kernel buffers on both sides is all that the server may be ahead.
     assert max(ahead) < 16 * MEGABYTE < CHUNKS * len(one)
     assert highest - before < 16 * MEGABYTE
-
-

@@ -13,7 +13,7 @@ from tako.cancellation import CancellationToken
 from tako.effects import Call, Effect, Emit, Failed, Flow, Gather, Succeeded
 from tako.errors import TakoError
 from tako.events import Final
-from tako.models import ChatRequest, Message
+from tako.models import ChatRequest, Message, ToolCallPart
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.single_agent import SingleAgent
@@ -68,7 +68,8 @@ def test_4_the_messages_of_a_run_are_valid_input(
     driver: Driver, subject: Subject, said: list[Reply], history: list[Message]
 ) -> None:
     seen = driver.observe(
-        subject.vendor(said), lambda url: agent(subject, url, said).flow("start", history=history, streaming=True)
+        subject.vendor(said),
+        lambda url: agent(subject, url, said).flow("start", history=history, streaming=True),
     )
     assert isinstance(seen.outcome, Succeeded), seen.outcome
     check_result(seen.outcome.value, history)
@@ -79,7 +80,9 @@ def test_4_the_messages_of_a_run_are_valid_input(
 @subjects
 @examples(8)
 @given(said=conversations)
-def test_8_all_drivers_give_the_same_events_and_result(driver: Driver, subject: Subject, said: list[Reply]) -> None:
+def test_8_all_drivers_give_the_same_events_and_result(
+    driver: Driver, subject: Subject, said: list[Reply]
+) -> None:
     def flow(url: str) -> Flow[RunResult[Any]]:
         # The turn ids come from chance, which each driver has of its own.
         run = agent(subject, url, said).start("start")
@@ -169,7 +172,9 @@ def test_4_and_5_a_failed_run_keeps_what_it_had(
 @subjects
 @examples(8)
 @given(said=conversations, streaming=st.booleans())
-def test_9_the_same_replies_give_the_same_effects(subject: Subject, said: list[Reply], streaming: bool) -> None:
+def test_9_the_same_replies_give_the_same_effects(
+    subject: Subject, said: list[Reply], streaming: bool
+) -> None:
     def flow() -> Flow[Any]:
         return agent(subject, "http://vendor.test", said).flow("start", streaming=streaming)
 
@@ -177,12 +182,16 @@ def test_9_the_same_replies_give_the_same_effects(subject: Subject, said: list[R
     Simulator(vendor=subject.vendor(said)).run(_listening(flow(), heard))
     if subject.name == "python":
         # Its own generator is a reply, and can be read only once: look at what is asked, not fed.
-        assert [type(effect) for effect, _ in heard] == [type(effect) for effect, _ in _heard_again(subject, said, flow)]
+        assert [type(effect) for effect, _ in heard] == [
+            type(effect) for effect, _ in _heard_again(subject, said, flow)
+        ]
     else:
         check_determinism(flow, [reply for _, reply in heard])
 
 
-def _heard_again(subject: Subject, said: list[Reply], flow: Callable[[], Flow[Any]]) -> list[tuple[Effect, Any]]:
+def _heard_again(
+    subject: Subject, said: list[Reply], flow: Callable[[], Flow[Any]]
+) -> list[tuple[Effect, Any]]:
     heard: list[Any] = []
     Simulator(vendor=subject.vendor(said)).run(_listening(flow(), heard))
     return heard
@@ -208,7 +217,9 @@ def _listening(flow: Flow[Any], heard: list[tuple[Effect, Any]]) -> Flow[Any]:
 @subjects
 @examples(8)
 @given(said=conversations, data=st.data())
-def test_the_run_is_data_between_any_two_steps(subject: Subject, said: list[Reply], data: st.DataObject) -> None:
+def test_the_run_is_data_between_any_two_steps(
+    subject: Subject, said: list[Reply], data: st.DataObject
+) -> None:
     """Dumped anywhere, loaded, and gone on with: the same result."""
     straight = Simulator(vendor=subject.vendor(said)).run(
         agent(subject, "http://vendor.test", said).flow("start")
@@ -219,7 +230,9 @@ def test_the_run_is_data_between_any_two_steps(subject: Subject, said: list[Repl
         _some_of(agent(subject, "http://vendor.test", said).flow(run), stop_after)
     )
     again = AgentRun.loads(run.dumps())
-    resumed = Simulator(vendor=subject.vendor(said)).run(agent(subject, "http://vendor.test", said).flow(again))
+    resumed = Simulator(vendor=subject.vendor(said)).run(
+        agent(subject, "http://vendor.test", said).flow(again)
+    )
     assert resumed.new_messages == straight.new_messages
     assert (resumed.text, resumed.usage, resumed.steps) == (straight.text, straight.usage, straight.steps)
 
@@ -253,7 +266,5 @@ def test_the_agent_of_these_tests_reaches_every_kind_of_effect() -> None:
     assert {Emit, Gather, Call} <= kinds
 
 
-def _calls(*names: str, start: int = 0) -> list[Any]:
-    from tako.models import ToolCallPart
-
+def _calls(*names: str, start: int = 0) -> list[ToolCallPart]:
     return [ToolCallPart(id=f"c{start + i}", name=name, args={"text": "x"}) for i, name in enumerate(names)]

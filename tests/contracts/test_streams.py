@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,14 @@ from tako.errors import ProviderError, TakoError
 from tako.events import ChatEnd, ChatError, ToolCall
 from tako.models import ChatRequest, ChatResponse, Message
 from tako.providers.base import Provider, _telling
-from tako.testing import Answer, ScriptedVendor, check_stream_contract, check_truncation, first_difference, strategies
+from tako.testing import (
+    Answer,
+    ScriptedVendor,
+    check_stream_contract,
+    check_truncation,
+    first_difference,
+    strategies,
+)
 from tests.contracts.drivers import DRIVERS, SIMULATOR, Driver, examples
 from tests.contracts.subjects import (
     SUBJECTS,
@@ -135,8 +143,6 @@ def test_10_any_whole_answer_is_a_response_or_a_tako_error(
 def test_5_a_refusal_keeps_all_that_the_vendor_said(
     driver: Driver, subject: Subject, status: int, message: str, streaming: bool
 ) -> None:
-    import json
-
     body = json.dumps({"error": {"type": "some_type", "message": message}}, ensure_ascii=False).encode()
     answer = Answer(
         (body,),
@@ -151,7 +157,12 @@ def test_5_a_refusal_keeps_all_that_the_vendor_said(
     seen = driver.observe(ScriptedVendor(answer), flow)
     assert isinstance(seen.outcome, Failed) and isinstance(seen.outcome.error, ProviderError)
     error = seen.outcome.error
-    assert (error.status, error.code, error.request_id, error.retry_after) == (status, "some_type", "req_7", 1.5)
+    assert (error.status, error.code, error.request_id, error.retry_after) == (
+        status,
+        "some_type",
+        "req_7",
+        1.5,
+    )
     assert error.body == body.decode() and message in error.message
     if streaming:
         check_stream_contract(seen.events)

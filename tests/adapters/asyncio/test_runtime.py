@@ -10,6 +10,8 @@ import weakref
 import pytest
 
 import tako_io_asyncio
+from tako.cancellation import CancellationToken
+from tako.effects import Call, Flow
 from tako.testing.vendor import Answer, ScriptedVendor
 from tako_io_sync.loopback import LoopbackServer
 from tests.adapters.async_kit import fetch, get
@@ -29,6 +31,25 @@ def test_the_default_runtime_goes_with_its_loop() -> None:
         gc.collect()
         assert [loop() for loop in loops] == [None, None]
         assert server.connections == 3
+
+
+def test_a_function_that_waits_for_something_cancelled() -> None:
+    """Its CancelledError is its own failure, and no wish that anybody had for the run."""
+
+    async def function() -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    def flow() -> Flow[str]:
+        try:
+            yield Call(function)
+        except RuntimeError as error:
+            return type(error.__cause__).__name__
+        return "nothing"
+
+    for cancel in (None, CancellationToken()):
+        assert asyncio.run(tako_io_asyncio.run(flow(), cancel=cancel)) == "CancelledError"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
