@@ -75,7 +75,7 @@ def describe(error: ValidationError) -> str:
 class Value(BaseModel):
     """A frozen model whose constructor raises InvalidInput instead of Pydantic's error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ser_json_inf_nan="constants")
     called: ClassVar[str | None] = None
     """What errors call it, where that is not the name of the class."""
 
@@ -365,11 +365,15 @@ class Usage(Value):
             return NotImplemented
         ours, others = self.__dict__, other.__dict__
         sums: dict[str, Any] = {}
+        adds = self.raw is not None
         for name in _COUNTS:
             mine, theirs = ours[name], others[name]
-            if mine is not None or theirs is not None:
-                sums[name] = (mine or 0) + (theirs or 0)
-        return Usage(**sums)
+            if theirs is not None:
+                sums[name] = (mine or 0) + theirs
+                adds = True
+            elif mine is not None:
+                sums[name] = mine
+        return Usage(**sums) if adds else self
 
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")

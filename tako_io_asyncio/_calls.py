@@ -81,7 +81,7 @@ async def on_thread(
         except RuntimeError:
             pass  # the loop is closed: nobody waits for this
 
-    threading.Thread(target=work, name="tako-call", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(work,), name="tako-call", daemon=True).start()
     try:
         await asyncio.wait((finished,))
     except asyncio.CancelledError:

@@ -202,7 +202,7 @@ class Driver(Generic[T]):
                 reply = await self._do_guarded(effect)
             elif isinstance(effect, Receive):
                 reply = await receive(self._exchange(effect.exchange))
-            elif steps.token is not None:
+            elif steps.token is not None or isinstance(effect, Call):
                 reply = await self._do_guarded(effect)
             else:
                 reply = await self._do(effect)
@@ -227,7 +227,7 @@ class Driver(Generic[T]):
         interrupted = False
         try:
             try:
-                reply = await self._do(effect)
+                return await self._do(effect)
             finally:
                 self._waiting = None
                 if timer is not None:
@@ -235,13 +235,12 @@ class Driver(Generic[T]):
                 if self._interrupted:
                     self._interrupted, interrupted = False, True
                     task.uncancel()
+                if task.cancelling() > cancels:
+                    raise asyncio.CancelledError  # not ours; a function that was called may have swallowed it
         except asyncio.CancelledError:
             if interrupted and task.cancelling() <= cancels:
                 raise _Interrupted from None
             raise
-        if task.cancelling() > cancels:
-            raise asyncio.CancelledError  # not ours, and swallowed by a function that was called
-        return reply
 
     async def _do(self, effect: Effect) -> Any:
         match effect:

@@ -1,8 +1,9 @@
 """Sockets and TLS: the four operations of tako.driving.streams, and the loop that performs a script of them.
 
 A ByteStream is a protocol that keeps what has arrived until it is read. asyncio's own StreamReader
-and StreamWriter do the same for twice the memory and the time. All streams of a Network are read
-into one buffer of READ_SIZE, for asyncio hands what it read over before it reads again.
+and StreamWriter take twice the memory and, with a timeout around each read, half as much time again.
+All streams of a Network are read into one buffer of READ_SIZE, for asyncio hands over what it read
+before it reads again.
 
 | state of a stream | how it is reached                         | a read gives           |
 |-------------------|-------------------------------------------|------------------------|

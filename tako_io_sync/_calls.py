@@ -58,7 +58,10 @@ def perform_call(driver: Driver, effect: Call) -> Any:
     if not driver.can_stop:
         if effect.token_argument is not None:
             keywords = {**keywords, effect.token_argument: CancellationToken()}
-        value = _without_stop_iteration(partial(effect.function, *effect.arguments, **keywords))
+        try:
+            value = effect.function(*effect.arguments, **keywords)
+        except (StopIteration, StopAsyncIteration) as error:
+            raise _no_end(error) from error
         return _await(driver, value, None) if hasattr(type(value), "__await__") else value
     parent = driver.steps.token
     token = CancellationToken() if parent is None else parent.child()
@@ -136,4 +139,8 @@ def _without_stop_iteration(function: Callable[[], T]) -> T:
     try:
         return function()
     except (StopIteration, StopAsyncIteration) as error:
-        raise RuntimeError(f"the function raised {type(error).__name__}") from error
+        raise _no_end(error) from error
+
+
+def _no_end(error: Exception) -> RuntimeError:
+    return RuntimeError(f"the function raised {type(error).__name__}")

@@ -90,7 +90,7 @@ class Driver:
         self._undo = None if token is None else token.on_cancel(self._stop)
 
     def run(self, emit: Callable[[Any], None] | None = None) -> Any:
-        """Drive the flow to its end, for its result; raises what it raises. Without `emit` events are dropped."""
+        """Drive the flow to its end; raises what it raises. Without `emit` its events are dropped."""
         steps = self.steps
         try:
             effect = steps.send(None)
@@ -294,7 +294,7 @@ class Driver:
             found = on_worker(self, look) if self.can_stop else look()
         except OSError as error:
             raise TransportError(
-                f"the name {effect.host!r} cannot be resolved: {error.strerror or error}; check it and the network",
+                f"the name {effect.host!r} cannot be resolved: {error.strerror or error}; is it right?",
                 phase="resolve",
             ) from error
         return tuple(dict.fromkeys(entry[4][0] for entry in found))

@@ -92,7 +92,7 @@ class Exchange:
         raise self._fault.with_traceback(None)
 
     def close(self) -> None:
-        """The flow is done with it; an answer that was not read to its end costs the connection. Idempotent."""
+        """The flow is done with it. An answer that was not read to its end costs the connection."""
         if not self._done:
             self._discard()
 
@@ -181,7 +181,7 @@ class Exchange:
             if not data:
                 if self.operation.stopped:
                     raise self._hung_up()
-                self._discard()  # a connection that was read to its end is in its pool by now, and stays there
+                self._discard()  # urllib3 has taken the connection back by now, and keeps it
             return data
 
         return read_on

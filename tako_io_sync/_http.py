@@ -137,12 +137,6 @@ class _OwnAdapter(HTTPAdapter):
                     pool.close()
         super().close()
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        if self._context is None:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
-        else:
-            conn.cert_reqs = "CERT_REQUIRED"  # and add no roots to the context
-
 
 class Transport:
     """The connections of a runtime. For any number of threads."""
@@ -173,7 +167,7 @@ class Transport:
                 route = self._plan(key, request)
             except requests.RequestException as error:
                 raise InvalidInput(
-                    f"the Session does not serve this URL ({type(error).__name__}); check its adapters and proxies"
+                    f"the Session does not serve this URL ({type(error).__name__}); check its adapters"
                 ) from error
         operation = Operation(route.endpoint, can_stop=can_stop)
         return operation, partial(self._send, route, request, operation), route.can_interrupt
@@ -187,7 +181,7 @@ class Transport:
             self._session.close()
 
     def forget(self) -> None:
-        """In a forked child: the connections are the parent's, and nothing of them is touched, least of all locks."""
+        """In a forked child: the connections are the parent's, and are not touched, least of all their locks."""
         _of_the_parent.append((list(self._session.adapters.values()), self._adapters))
         if self._given is not None:
             for adapter in self._given.adapters.values():
@@ -367,7 +361,7 @@ def _needs_preparing(session: requests.Session) -> bool:
 
 
 def _as_it_is(prepared: PreparedRequest) -> PreparedRequest:
-    """An auth that does nothing; without one, requests would look into .netrc and replace the caller's key."""
+    """An auth that does nothing. Without one, requests would put a key from .netrc for the caller's."""
     return prepared
 
 

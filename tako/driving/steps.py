@@ -66,7 +66,7 @@ class Steps(Generic[T]):
     `clock` is the driver's monotonic clock; it is read only where a Within asks for it.
     """
 
-    __slots__ = ("_cancelled", "_clock", "_frames", "_resume", "token")
+    __slots__ = ("_cancelled", "_clock", "_frames", "_resume", "deadline", "token")
 
     def __init__(
         self,
@@ -80,11 +80,8 @@ class Steps(Generic[T]):
         self._clock = clock
         self._cancelled = False
         self.token = token
-
-    @property
-    def deadline(self) -> float | None:
+        self.deadline = deadline
         """When the innermost flow has to be done, on the driver's clock."""
-        return self._frames[-1].deadline if self._frames else None
 
     def send(self, reply: Any) -> Effect | Returned[T]:
         """Resume with a reply: the next effect to perform, or Returned. Raises what the flow raises."""
@@ -96,8 +93,11 @@ class Steps(Generic[T]):
         except Exception as error:
             step = self._pop(None, error)
         else:
-            if type(effect) is Emit:
-                return effect
+            kind = type(effect)
+            if kind is Emit or (
+                kind is not Within and self.token is None and self.deadline is None and not self._cancelled
+            ):
+                return effect  # nobody can stop it: as `_admit` would, which costs as much as a small effect
             step = self._admit(effect)
         return self._run(*step) if isinstance(step, tuple) else step
 
@@ -133,8 +133,7 @@ class Steps(Generic[T]):
         """True when the token is cancelled or the deadline has passed: do not wait for anything."""
         if self._cancelled or (self.token is not None and self.token.is_cancelled):
             return True
-        deadline = self.deadline
-        return deadline is not None and self._clock() >= deadline
+        return self.deadline is not None and self._clock() >= self.deadline
 
     def _reason(self) -> Cancelled:
         """Why the wait was cut short; marks the outermost frame whose time is up."""
@@ -173,8 +172,9 @@ class Steps(Generic[T]):
         if type(effect) is not Within:
             return effect
         deadline = self._clock() + effect.seconds
-        outer = self.deadline
-        deadline = deadline if outer is None else min(deadline, outer)
+        if self.deadline is not None:
+            deadline = min(deadline, self.deadline)
+        self.deadline = deadline
         self._frames.append(_Frame(effect.flow, deadline, effect.seconds))
         self._resume = effect.flow.send
         return self._resume, None
@@ -197,6 +197,7 @@ class Steps(Generic[T]):
     def _pop(self, value: Any, error: Exception | None) -> _Resumption | Returned[T]:
         """The innermost flow has ended: resume its parent with the result."""
         frame = self._frames.pop()
+        self.deadline = self._frames[-1].deadline if self._frames else None
         if not self._frames:
             if error is not None:
                 raise error

@@ -249,11 +249,12 @@ class AgentRun:
     def next_step(self) -> Step:
         """What to do now. Asking twice gives the same answer."""
         if self._state == "calling":
+            calls = self._open_calls()
+            if calls:
+                return CallTools(self.step, calls, not self._was_announced)
             self._settle()
         if self._state == "asking":
             return CallModel(self.step + 1, self._messages)
-        if self._state == "calling":
-            return CallTools(self.step, self._open_calls(), not self._was_announced)
         if self._state == "checking":
             return CheckOutput(self.step, self._messages[-1].text)
         return Finished(self._stop_reason)
@@ -365,7 +366,7 @@ class AgentRun:
 
     def _take_calls(self, message: Message) -> None:
         calls = message.tool_calls
-        if calls and not _are_distinct([call.id for call in calls]):
+        if calls and not _are_distinct(calls):
             message = _with_own_ids(message, len(self._messages))
             calls = message.tool_calls
         self._messages.append(message)
@@ -375,6 +376,8 @@ class AgentRun:
         self._was_announced = False
 
     def _open_calls(self) -> tuple[ToolCallPart, ...]:
+        if not self._results:
+            return self._calls
         return tuple([call for call in self._calls if call.id not in self._results])
 
     def _open_batch(self) -> list[Message]:
@@ -396,8 +399,6 @@ class AgentRun:
     def _settle(self) -> None:
         """Close the batch when its last result is there. Only here, because results may be fed from
         several threads at once and `next_step` is asked by one."""
-        if len(self._results) < len(self._calls):
-            return
         self._messages.append(Message.tool([self._results[call.id] for call in self._calls]))
         self._calls, self._results = (), {}
         if self.step >= self.options.max_steps:
@@ -514,8 +515,12 @@ _FEED: dict[type, Callable[[AgentRun, Any], None]] = {
 }
 
 
-def _are_distinct(ids: list[str]) -> bool:
-    return bool(ids[0]) if len(ids) == 1 else "" not in ids and len(set(ids)) == len(ids)
+def _are_distinct(calls: tuple[ToolCallPart, ...]) -> bool:
+    """Whether each call has an id, and no two the same."""
+    if len(calls) == 1:
+        return bool(calls[0].id)
+    ids = {call.id for call in calls}
+    return "" not in ids and len(ids) == len(calls)
 
 
 def _with_own_ids(message: Message, position: int) -> Message:

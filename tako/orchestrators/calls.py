@@ -54,6 +54,7 @@ def perform(tools: ToolRegistry, run: AgentRun, call: ToolCallPart, *, listening
 
 
 def _invoke(tools: ToolRegistry, run: AgentRun, call: ToolCallPart, *, listening: bool) -> Flow[Any]:
+    """The flow of the tool that is called; raises ToolError if there is none of that name."""
     tool = tools.get(call.name)
     if tool is None:
         names = ", ".join(tool.name for tool in tools) or "none"
@@ -76,4 +77,4 @@ def _invoke(tools: ToolRegistry, run: AgentRun, call: ToolCallPart, *, listening
     def progress(item: Any) -> ToolProgress:
         return ToolProgress(run.step, call.name, call.id, item)
 
-    return (yield from tool.invoke(arguments, context, progress if listening else None))
+    return tool.invoke(arguments, context, progress if listening else None)

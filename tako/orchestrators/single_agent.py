@@ -9,7 +9,7 @@ in order, and a call that waits for the outside ends the run, when what stands b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from tako.effects import Emit, Entropy, Failed, Flow, Gather, OnError
 from tako.errors import Cancelled, InvalidInput, OutputInvalid, TakoError
@@ -233,15 +233,15 @@ class SingleAgent(Orchestrator[OutputT]):
             yield Emit([ToolCallStart(step.step, call.name, call.id, call.args) for call in step.calls])
         run.announced()
         for calls in self._in_groups(step.calls):
-            ready = [call for call in calls if self._waits_for(run, call) is None]
-            if len(ready) == 1:
-                yield from perform(self.tools, run, ready[0], listening=streaming)
-            elif ready:
+            ready = [call for call in calls if waits_for(self.tools.get(call.name), run, call) is None]
+            if len(ready) > 1:
                 flows = tuple([perform(self.tools, run, call, listening=streaming) for call in ready])
                 for outcome in (yield Gather(flows, self._tool_concurrency, OnError.COLLECT)):
                     if type(outcome) is Failed:
                         raise outcome.error
-            if len(ready) < len(calls):
+            elif ready:
+                yield from perform(self.tools, run, ready[0], listening=streaming)
+            if ready != calls:
                 run.feed(Paused(self._pending(run, step.calls)))
                 return
 
@@ -261,12 +261,9 @@ class SingleAgent(Orchestrator[OutputT]):
             reading = reads
         return groups
 
-    def _waits_for(self, run: AgentRun, call: ToolCallPart) -> Literal["approval", "result"] | None:
-        return waits_for(self.tools.get(call.name), run, call)
-
     def _pending(self, run: AgentRun, calls: Iterable[ToolCallPart]) -> tuple[PendingCall, ...]:
         """Everything in the batch that the outside has to answer, so that it is asked once."""
-        found = ((call, self._waits_for(run, call)) for call in calls)
+        found = ((call, waits_for(self.tools.get(call.name), run, call)) for call in calls)
         return tuple(PendingCall(call=call, waits_for=what) for call, what in found if what is not None)
 
     def _check_output(self, run: AgentRun, step: CheckOutput, *, streaming: bool) -> Flow[None]:

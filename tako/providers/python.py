@@ -50,6 +50,10 @@ V = TypeVar("V", bound=Value)
 _PARTS: TypeAdapter[list[Part]] = TypeAdapter(list[Part])
 _DONE = object()
 
+WHOLE = frozenset((str, dict, list, Message, ChatResponse))
+"""Types of whole answers: to ask an abstract class, as for Iterator, costs as much as the call."""
+NOT_COUNTED = Usage()
+
 
 class PythonProvider(Provider):
     """A provider made of your own function, or two."""
@@ -85,10 +89,10 @@ class PythonProvider(Provider):
         )
 
     def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
-        return (yield from self._answer(self._chat, request, stream=False, relay=None))
+        return self._answer(self._chat, request, stream=False, relay=None)
 
     def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
-        return (yield from self._answer(self._stream, request, stream=True, relay=relay))
+        return self._answer(self._stream, request, stream=True, relay=relay)
 
     def _answer(
         self, function: _Function, request: ChatRequest, *, stream: bool, relay: Relay | None
@@ -97,7 +101,7 @@ class PythonProvider(Provider):
         payload = request if function.wants_request else _as_dict(request, stream=stream)
         try:
             value = yield from self._ask(function.call, payload)
-            if isinstance(value, Iterator | AsyncIterator):
+            if type(value) not in WHOLE and isinstance(value, Iterator | AsyncIterator):
                 step = _next if isinstance(value, Iterator) else _anext
                 while (item := (yield from self._ask(step, value))) is not _DONE:
                     chunks = reader.read(item)
@@ -255,12 +259,12 @@ def _as_dict(request: ChatRequest, *, stream: bool) -> dict[str, Any]:
 def _response(value: Any) -> ChatResponse:
     """The response in what a function returned."""
     if isinstance(value, str | Message | ChatResponse):
-        return response_of(value, Usage())
+        return response_of(value, NOT_COUNTED)
     if isinstance(value, ContentPart):
-        return response_of(cast(Part, value), Usage())
+        return response_of(cast(Part, value), NOT_COUNTED)
     if isinstance(value, list | tuple):
         try:
-            return response_of(_PARTS.validate_python(list(value)), Usage())
+            return response_of(_PARTS.validate_python(list(value)), NOT_COUNTED)
         except ValidationError as error:
             raise ProviderError(f"Python provider returned a bad part: {describe(error)}") from error
     if not isinstance(value, dict):
@@ -268,7 +272,7 @@ def _response(value: Any) -> ChatResponse:
     if "message" in value:
         return _checked(ChatResponse, value)
     if "role" in value:
-        return response_of(_checked(Message, value), Usage())
+        return response_of(_checked(Message, value), NOT_COUNTED)
     text = value.get("text")
     if not isinstance(text, str):
         raise _bad_type(value)

@@ -29,10 +29,10 @@ WORDS = re.compile(r"\s*\S+")
 
 def response_of(reply: WholeReply, usage: Usage) -> ChatResponse:
     """The response that a reply stands for; the reason to stop is read off its calls."""
-    if isinstance(reply, ChatResponse):
-        return reply
     if isinstance(reply, Message):
         message = reply
+    elif isinstance(reply, ChatResponse):
+        return reply
     elif isinstance(reply, str | Sequence):
         message = Message.assistant(reply)
     else:

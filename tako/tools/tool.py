@@ -124,7 +124,7 @@ class Tool:
         if value is None or kind is bool or kind is int:
             return value
         if kind is str:
-            return speakable(value)
+            return value if value.isascii() else speakable(value)
         try:
             return from_json(to_json(value, inf_nan_mode="null"))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
@@ -136,7 +136,7 @@ class Tool:
 
 def speakable(text: str) -> str:
     """Text that UTF-8 can carry: names of files may hold bytes that are no text, and break every encoder."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return text.encode("utf-8", "replace").decode()
 
 
 def _drain(

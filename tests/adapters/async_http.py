@@ -286,9 +286,25 @@ class HttpCases:
 
             async def scenario() -> None:
                 assert await arm.run(fetch(get(server.url, read_timeout=0.2))) == (200, b"012345")
-                # and a shorter limit, after a longer one was set, counts
-                with pytest.raises(TimedOut):
-                    await arm.run(fetch(get(server.url, read_timeout=0.03)))
+
+            arm.play(scenario)
+
+    def test_a_short_limit_beside_a_long_one(self, arm: Arm) -> None:
+        with LoopbackServer(ScriptedVendor(Answer((b"one", Pause(30))))) as server:
+
+            async def patient() -> None:
+                async with arm.leave_after(0.4):
+                    await arm.run(fetch(get(server.url, read_timeout=10)))
+
+            async def impatient() -> None:
+                for seconds in (0.1, 0.02):
+                    began = time.monotonic()
+                    with pytest.raises(TimedOut):
+                        await arm.run(fetch(get(server.url, read_timeout=seconds)))
+                    assert seconds <= time.monotonic() - began < seconds + 0.1
+
+            async def scenario() -> None:
+                await arm.side_by_side(patient, impatient)
 
             arm.play(scenario)
 

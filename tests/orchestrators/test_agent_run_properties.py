@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tako.models import ChatResponse, Message, ThinkingPart, ToolCallPart, ToolResultPart, Usage
@@ -33,6 +33,8 @@ from tests.orchestrators.kit import assert_replayable
 
 AWKWARD: tuple[Any, ...] = (None, "ok", "", {"n": None}, [1, {"x": [2.5]}], "\u2028\U0001f419", 2**70, False)
 IDS: tuple[tuple[str, ...], ...] = (
+    (),
+    (),
     (),
     (),
     ("a",),
@@ -98,8 +100,8 @@ turns = st.builds(
     pauses=st.sampled_from([False, False, True]),
     waits_for=st.sampled_from(["approval", "result"]),
     decision=decisions,
-    accepts=st.booleans(),
-    breaks=st.sampled_from([None] * 9 + ["cancelled", "error"]),
+    accepts=st.sampled_from([False, False, True]),
+    breaks=st.sampled_from([None] * 18 + ["cancelled", "error"]),
     breaks_with_answer=st.booleans(),
 )
 
@@ -148,10 +150,24 @@ class Script:
 scripts = st.builds(
     Script,
     history=st.sampled_from(HISTORIES),
-    options=st.builds(RunOptions, max_steps=st.integers(1, 4), output_retries=st.integers(0, 2)),
+    options=st.builds(RunOptions, max_steps=st.integers(1, 3), output_retries=st.integers(0, 3)),
     wants_output=st.booleans(),
-    turns=st.lists(turns, max_size=12),
+    turns=st.lists(turns, min_size=4, max_size=12),
 )
+
+
+SAYS_NO = Turn(
+    reply=reply((), "x", "stop", (1, 1)),
+    result=None,
+    pick=0,
+    pauses=False,
+    waits_for="result",
+    decision=Denied(),
+    accepts=False,
+    breaks=None,
+    breaks_with_answer=False,
+)
+NEVER_FITS = Script([], RunOptions(max_steps=1, output_retries=3), wants_output=True, turns=[SAYS_NO] * 6)
 
 
 def state_of(run: AgentRun) -> tuple[Any, ...]:
@@ -172,6 +188,7 @@ def test_new_messages_can_always_be_the_next_history(script: Script) -> None:
 
 
 @given(scripts)
+@example(NEVER_FITS)
 def test_usage_is_the_sum_and_steps_are_bounded(script: Script) -> None:
     run = script.start()
     used = Usage()

@@ -199,10 +199,10 @@ def test_a_finished_run_gives_its_output_again_after_a_journey() -> None:
     assert Simulator().run(agent, result.run) == result
 
 
-@given(
-    json_values(),
-    st.sampled_from(["{}", "```json\n{}\n```", "```\n{}\n```", "Here you are:\n```json\n{}\n```\nBye."]),
-)
+FRAMES = ("{}", "```json\n{}\n```", "```\n{}\n```", "Here you are:\n```json\n{}\n```\nBye.", "So: {}\nBye.")
+
+
+@given(json_values(), st.sampled_from(FRAMES))
 def test_any_object_is_found_in_any_wrapping(value: Any, frame: str) -> None:
     text = to_json({"value": value}).decode()
     if "```" not in text:

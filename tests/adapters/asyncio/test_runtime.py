@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import time
 import weakref
 
 import pytest
@@ -50,6 +51,35 @@ def test_a_function_that_waits_for_something_cancelled() -> None:
 
     for cancel in (None, CancellationToken()):
         assert asyncio.run(tako_io_asyncio.run(flow(), cancel=cancel)) == "CancelledError"
+
+
+async def swallow() -> str:
+    try:
+        await asyncio.sleep(5)
+    except asyncio.CancelledError:
+        pass
+    return "went on"
+
+
+@pytest.mark.parametrize("call", [Call(swallow), Call(time.sleep, (0.2,)), Call(time.sleep, (0.02,))])
+@pytest.mark.parametrize("token_too", [True, False])
+def test_a_cancel_of_the_task_is_heeded_whatever_a_function_does(call: Call, token_too: bool) -> None:
+    """Also when our own comes in the same round of the loop, so that the task sees one of the two."""
+
+    def flow() -> Flow[str]:
+        yield call
+        return "went on"
+
+    async def scenario() -> None:
+        token = CancellationToken()
+        task = asyncio.create_task(tako_io_asyncio.run(flow(), cancel=token if token_too else None))
+        await asyncio.sleep(0.01)
+        token.cancel()
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await asyncio.wait((task,))
+        assert task.cancelled()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
