@@ -10,7 +10,8 @@ What may cut a wait short, and how the driver hears of it:
 
 The first two cancel the task that waits, and take that back before the flow goes on, so that
 nobody else ever sees it. A Receive without a deadline, which is to say a token of the model's
-answer, is spared all of this: the token shuts the exchange's socket, and that wakes it.
+answer, is spared all of this: the token shuts the sockets of the exchanges that the flow has opened,
+and that wakes it.
 
 Invariants. A driver is stepped by one task at a time. When its flow has ended, however it did,
 `outcome` is set, its exchanges are closed, and the token knows it no more.
@@ -75,7 +76,7 @@ class Driver(Generic[T]):
         self._runtime = runtime
         self._exchanges: dict[int, Exchange[ByteStream]] = parent._exchanges if parent else {}
         self._numbers: count[int] = parent._numbers if parent else count(1)
-        self._opened: set[int] | None = None
+        self._opened: set[int] = set()
         self._group: Group | None = None
         self._waiting: asyncio.Task[Any] | None = None
         self._interrupted = False
@@ -159,7 +160,7 @@ class Driver(Generic[T]):
         self._group = None
         if self._undo is not None:
             self._undo()
-        for number in self._opened or ():
+        for number in self._opened:
             if (exchange := self._exchanges.pop(number, None)) is not None:
                 exchange.close()
 
@@ -176,7 +177,7 @@ class Driver(Generic[T]):
         self._interrupt()
         if self._group is not None:
             self._group.cancel()
-        for number in self._opened or ():
+        for number in self._opened:
             if (exchange := self._exchanges.get(number)) is not None:
                 exchange.close()
 
@@ -198,14 +199,12 @@ class Driver(Generic[T]):
         """Do what the flow asks for and go on with the reply, the failure or the interruption."""
         steps = self.steps
         try:
-            if steps.deadline is not None:
-                reply = await self._do_guarded(effect)
-            elif isinstance(effect, Receive):
+            if steps.deadline is None and isinstance(effect, Receive) and effect.exchange in self._opened:
                 reply = await receive(self._exchange(effect.exchange))
-            elif steps.token is not None or isinstance(effect, Call):
-                reply = await self._do_guarded(effect)
-            else:
+            elif steps.deadline is None and steps.token is None and not isinstance(effect, Call):
                 reply = await self._do(effect)
+            else:
+                reply = await self._do_guarded(effect)
         except _Interrupted:
             return steps.interrupt()
         except Exception as error:
@@ -271,8 +270,6 @@ class Driver(Generic[T]):
         exchange = await network.open(request)
         number = next(self._numbers)
         self._exchanges[number] = exchange
-        if self._opened is None:
-            self._opened = set()
         self._opened.add(number)
         return HttpHead(exchange.status, exchange.headers, number)
 

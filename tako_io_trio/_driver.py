@@ -10,7 +10,7 @@ What may cut a wait short, and how the driver hears of it:
 
 The first two cancel a scope that is around the one effect in flight, and around nothing else. A
 Receive without a deadline, which is to say a token of the model's answer, is spared the scope: the
-token shuts the exchange's socket, and that wakes it.
+token shuts the sockets of the exchanges that the flow has opened, and that wakes it.
 
 Invariants. A driver is stepped by one task at a time. When its flow has ended, however it did,
 `outcome` is set, its exchanges are closed, and the token knows it no more.
@@ -77,7 +77,7 @@ class Driver(Generic[T]):
         self._runtime = runtime
         self._exchanges: dict[int, Exchange[ByteStream]] = parent._exchanges if parent else {}
         self._numbers: count[int] = parent._numbers if parent else count(1)
-        self._opened: set[int] | None = None
+        self._opened: set[int] = set()
         self._group: Group | None = None
         self._scope: trio.CancelScope | None = None
         self.steps: Steps[T] = Steps(
@@ -163,7 +163,7 @@ class Driver(Generic[T]):
         self._group = None
         if self._undo is not None:
             self._undo()
-        for number in self._opened or ():
+        for number in self._opened:
             if (exchange := self._exchanges.pop(number, None)) is not None:
                 exchange.close()
 
@@ -181,7 +181,7 @@ class Driver(Generic[T]):
             self._scope.cancel()
         if self._group is not None:
             self._group.cancel()
-        for number in self._opened or ():
+        for number in self._opened:
             if (exchange := self._exchanges.get(number)) is not None:
                 exchange.close()
 
@@ -191,14 +191,12 @@ class Driver(Generic[T]):
         """Do what the flow asks for and go on with the reply, the failure or the interruption."""
         steps = self.steps
         try:
-            if steps.deadline is not None:
-                reply = await self._do_guarded(effect)
-            elif isinstance(effect, Receive):
+            if steps.deadline is None and isinstance(effect, Receive) and effect.exchange in self._opened:
                 reply = await receive(self._exchange(effect.exchange))
-            elif steps.token is not None:
-                reply = await self._do_guarded(effect)
-            else:
+            elif steps.deadline is None and steps.token is None:
                 reply = await self._do(effect)
+            else:
+                reply = await self._do_guarded(effect)
         except _Interrupted:
             return steps.interrupt()
         except Exception as error:
@@ -249,8 +247,6 @@ class Driver(Generic[T]):
         exchange = await network.open(request)
         number = next(self._numbers)
         self._exchanges[number] = exchange
-        if self._opened is None:
-            self._opened = set()
         self._opened.add(number)
         return HttpHead(exchange.status, exchange.headers, number)
 

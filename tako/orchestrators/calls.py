@@ -43,9 +43,9 @@ def perform(tools: ToolRegistry, run: AgentRun, call: ToolCallPart, *, listening
             run.left_running(call.name)
             result = f"cancelled: {call.name} did not stop and is still running"
     except ToolError as error:
-        result, is_error = speakable(f"Error: {error.message}"), True
+        result, is_error = speakable(error.message), True
     except Exception as error:  # a tool is somebody else's code: whatever it raises is an answer
-        result, is_error = speakable(f"Error: {type(error).__name__}: {error}"), True
+        result, is_error = speakable(f"{type(error).__name__}: {error}"), True
     run.feed(ToolReplied(ToolResultPart(id=call.id, name=call.name, result=result, is_error=is_error)))
     if listening:
         yield Emit((ToolCallResult(run.step, call.name, call.id, result, is_error),))

@@ -426,6 +426,29 @@ class CancellingCases:
 
             arm.play(scenario)
 
+    def test_a_child_that_reads_what_its_parent_opened(self, arm: Arm) -> None:
+        """The failure of a sibling ends the read, and not the exchange."""
+        with LoopbackServer(ScriptedVendor(Answer((b"one", Pause(0.3), b"two")))) as server:
+
+            def failing() -> Flow[None]:
+                yield Sleep(0.05)
+                raise KeyError
+
+            def flow() -> Flow[Any]:
+                head = yield Send(get(server.url))
+                first = yield Receive(head.exchange)
+                began = time.monotonic()
+                try:
+                    yield Gather((one(Receive(head.exchange)), failing()))
+                except KeyError:
+                    assert time.monotonic() - began < 0.05 + LIMIT
+                return first, (yield Receive(head.exchange))
+
+            async def scenario() -> None:
+                assert await arm.run(flow()) == (b"one", b"two")
+
+            arm.play(scenario)
+
     def test_a_cancel_between_receiving_and_reading(self, arm: Arm) -> None:
         """A token that is cancelled while nothing is in flight stops the flow at its next wait."""
         with LoopbackServer(ScriptedVendor(Answer((b"one", Pause(30))))) as server:

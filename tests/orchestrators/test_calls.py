@@ -240,12 +240,12 @@ def test_a_result_that_is_no_json_is_told_to_the_model(make: Callable[[], Any]) 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ToolError("ask for Bonn instead"), "Error: ask for Bonn instead"),
-        (KeyError("x"), "Error: KeyError: 'x'"),
-        (RuntimeError(), "Error: RuntimeError: "),
-        (TransportError("gone"), "Error: TransportError: gone"),
+        (ToolError("ask for Bonn instead"), "ask for Bonn instead"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (RuntimeError(), "RuntimeError: "),
+        (TransportError("gone"), "TransportError: gone"),
         (StopIteration(3), "StopIteration"),
-        (OSError("caf\udce9"), "Error: OSError: caf?"),
+        (OSError("caf\udce9"), "OSError: caf?"),
     ],
 )
 @pytest.mark.parametrize("shape", ["plain", "async", "generator", "async generator"])
