@@ -59,7 +59,9 @@ def run_sync(flow: Flow[T], cancel: CancellationToken | None = None) -> T:
     return tako_io_sync.run(flow, cancel=cancel)
 
 
-def stream_sync(make: Callable[[], Flow[Any]], cancel: CancellationToken | None = None) -> SyncEvents[Any, Any]:
+def stream_sync(
+    make: Callable[[], Flow[Any]], cancel: CancellationToken | None = None
+) -> SyncEvents[Any, Any]:
     """Iterate over the events of a flow, blocking."""
     import tako_io_sync
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,6 +55,7 @@ __all__ = ["Transport"]
 MOST_ROUTES = 1000
 MOST_IDLE = 256
 """Connections to one host that are kept."""
+MOST_CONTEXTS = 32
 
 
 class _Prepared(PreparedRequest):
@@ -84,12 +86,11 @@ class _OwnAdapter(HTTPAdapter):
     """An adapter with a TLS context of its own, or whose requests may pin an address.
 
     urllib3 makes a context for every connection, and takes 45 ms to load the authorities into it;
-    here there is one for each bundle of authorities.
+    here there is one for each bundle of authorities in the process.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context
-        self._contexts: dict[str, ssl.SSLContext] = {}
         super().__init__(pool_connections=64, pool_maxsize=MOST_IDLE)
 
     def build_connection_pool_key_attributes(
@@ -119,23 +120,29 @@ class _OwnAdapter(HTTPAdapter):
         if scheme != "https" or self._context is not None:
             return self._context
         bundle = DEFAULT_CA_BUNDLE_PATH if verify is True else verify
-        if cert or not isinstance(bundle, str) or not os.path.isfile(bundle):
-            return None
-        context = self._contexts.get(bundle)
-        if context is None:
-            context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-            context.load_verify_locations(bundle)
-            self._contexts[bundle] = context
-        return context
+        return None if cert or not isinstance(bundle, str) else _context_trusting(bundle)
 
-    def close(self) -> None:
-        """Close every idle connection now; urllib3 would leave that to the garbage collector."""
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in list(manager.pools.keys()):
-                pool = manager.pools.get(key)
-                if pool is not None:
-                    pool.close()
-        super().close()
+
+_contexts: dict[tuple[str, int], ssl.SSLContext] = {}
+
+
+def _context_trusting(bundle: str) -> ssl.SSLContext | None:
+    """The context for a file of authorities, made again when the file changes; None if it is no file."""
+    try:
+        status = os.stat(bundle)
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    key = (bundle, status.st_mtime_ns)
+    context = _contexts.get(key)
+    if context is None:
+        context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+        context.load_verify_locations(bundle)
+        if len(_contexts) >= MOST_CONTEXTS:
+            _contexts.clear()
+        _contexts[key] = context
+    return context
 
 
 class Transport:
@@ -181,7 +188,7 @@ class Transport:
             self._session.close()
 
     def forget(self) -> None:
-        """In a forked child: the connections are the parent's, and are not touched, least of all their locks."""
+        """In a forked child: the connections are the parent's. They are not touched, nor are their locks."""
         _of_the_parent.append((list(self._session.adapters.values()), self._adapters))
         if self._given is not None:
             for adapter in self._given.adapters.values():

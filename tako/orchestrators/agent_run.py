@@ -281,7 +281,9 @@ class AgentRun:
             ids = ", ".join(waiting) or "none"
             raise InvalidInput(f"no call {call_id!r} waits for an answer here; pending are: {ids}")
         if waiting[call_id].waits_for == "result" and not isinstance(decision, Answered | Denied):
-            raise InvalidInput(f"call {call_id!r} waits for its result: answer with Answered(...) or Denied(...)")
+            raise InvalidInput(
+                f"call {call_id!r} waits for its result: answer with Answered(...) or Denied(...)"
+            )
         self.decisions[call_id] = decision
         self._pending = tuple(p for p in self._pending if p.call.id != call_id)
         if isinstance(decision, Answered):

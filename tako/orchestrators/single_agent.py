@@ -96,9 +96,7 @@ class SingleAgent(Orchestrator[OutputT]):
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(provider, Provider):
-            raise InvalidInput(
-                f"provider must be a tako.providers.* instance, not {type(provider).__name__}"
-            )
+            raise InvalidInput(f"provider must be a tako.providers.* instance, not {type(provider).__name__}")
         _require_whole("max_steps", max_steps, at_least=1)
         _require_whole("output_retries", output_retries, at_least=0)
         _require_whole("tool_concurrency", tool_concurrency, at_least=1)
@@ -155,9 +153,7 @@ class SingleAgent(Orchestrator[OutputT]):
         """A run from what `run.dumps()` wrote, here or in another process."""
         return AgentRun.loads(text)
 
-    def flow(
-        self, prompt: Prompt, *, streaming: bool = False, **options: Any
-    ) -> Flow[RunResult[OutputT]]:
+    def flow(self, prompt: Prompt, *, streaming: bool = False, **options: Any) -> Flow[RunResult[OutputT]]:
         """The run as a flow; `options` are those of `start`."""
         if isinstance(prompt, AgentRun):
             if options:
@@ -312,7 +308,9 @@ def _system_message(system: str | Iterable[Part] | None, instruction: str | None
         message = Message.system(system)
     except InvalidInput as error:
         raise InvalidInput(f"system: {error.message}") from error
-    return Message.system((*message.content, *Message.system(instruction).content)) if instruction else message
+    return (
+        Message.system((*message.content, *Message.system(instruction).content)) if instruction else message
+    )
 
 
 def _shown(step: int, message: Message) -> list[AssistantText | AssistantThinking]:

@@ -73,7 +73,9 @@ class PythonProvider(Provider):
             raise InvalidInput("PythonProvider: give it a chat function, a stream function, or both")
         for name, function in (("chat", chat), ("stream", stream)):
             if function is not None and not callable(function):
-                raise InvalidInput(f"PythonProvider: {name} should be a function, not {type(function).__name__}")
+                raise InvalidInput(
+                    f"PythonProvider: {name} should be a function, not {type(function).__name__}"
+                )
         if capabilities is not None and not isinstance(capabilities, Capabilities):
             raise InvalidInput(
                 f"PythonProvider: capabilities should be Capabilities, not {type(capabilities).__name__}"
@@ -84,7 +86,9 @@ class PythonProvider(Provider):
         self._stream = _Function(cast("Callable[..., Any]", stream or chat))
         self.capabilities = capabilities or Capabilities(
             max_context_tokens=32_000 if max_context_tokens is None else max_context_tokens,
-            supports_streaming=stream is not None or inspect.isgeneratorfunction(chat) or inspect.isasyncgenfunction(chat),
+            supports_streaming=stream is not None
+            or inspect.isgeneratorfunction(chat)
+            or inspect.isasyncgenfunction(chat),
             supports_tools=True,
         )
 
@@ -225,7 +229,11 @@ class _Reader:
             if not slot["name"]:
                 raise ProviderError(f"Python provider stream raised: tool call {index} has no name")
             calls.append(
-                ToolCall(ToolCallPart(id=slot["id"] or f"call_{index}", name=slot["name"], args=_json(slot["args"])))
+                ToolCall(
+                    ToolCallPart(
+                        id=slot["id"] or f"call_{index}", name=slot["name"], args=_json(slot["args"])
+                    )
+                )
             )
         self._fragments.clear()
         return calls
@@ -245,7 +253,9 @@ def _wants_request(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):
         return False
     annotation = parameters[0].annotation if parameters else None
-    return annotation is ChatRequest or (isinstance(annotation, str) and annotation.rpartition(".")[2] == "ChatRequest")
+    return annotation is ChatRequest or (
+        isinstance(annotation, str) and annotation.rpartition(".")[2] == "ChatRequest"
+    )
 
 
 def _as_dict(request: ChatRequest, *, stream: bool) -> dict[str, Any]:
@@ -292,7 +302,9 @@ def _finish_reason(value: Any) -> FinishReason:
     for reason in reasons:
         if value == reason:
             return reason
-    raise ProviderError(f"Python provider stream raised: unknown finish_reason {value!r}; one of {', '.join(reasons)}")
+    raise ProviderError(
+        f"Python provider stream raised: unknown finish_reason {value!r}; one of {', '.join(reasons)}"
+    )
 
 
 def _json(text: str) -> Any:

@@ -40,7 +40,9 @@ class Signature:
             )
             schema = self._model.model_json_schema()
         except PydanticUserError as error:
-            raise InvalidInput(f"tool {name!r}: a parameter has a type that JSON cannot carry: {error}") from error
+            raise InvalidInput(
+                f"tool {name!r}: a parameter has a type that JSON cannot carry: {error}"
+            ) from error
         schema.pop("title", None)
         for prop in schema.get("properties", {}).values():
             prop.pop("title", None)
@@ -83,11 +85,15 @@ def _fields(
         if annotation is ToolContext:
             context_name = parameter.name
         elif parameter.kind is parameter.VAR_POSITIONAL:
-            raise InvalidInput(f"tool {name!r}: *{parameter.name} cannot be filled from JSON; name each parameter")
+            raise InvalidInput(
+                f"tool {name!r}: *{parameter.name} cannot be filled from JSON; name each parameter"
+            )
         elif parameter.kind is parameter.VAR_KEYWORD:
             extra = True
         elif parameter.name.startswith("_"):
-            raise InvalidInput(f"tool {name!r}: parameter {parameter.name!r} may not start with an underscore")
+            raise InvalidInput(
+                f"tool {name!r}: parameter {parameter.name!r} may not start with an underscore"
+            )
         else:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = _field(annotation, default, documented.get(parameter.name))

@@ -173,7 +173,10 @@ async def _anext(source: AsyncIterator[Any]) -> Any:
 
 
 def _linked(
-    target: CancellationToken, function: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]
+    target: CancellationToken,
+    function: Callable[..., Any],
+    positional: tuple[Any, ...],
+    keywords: dict[str, Any],
 ) -> Call:
     """A Call during which the driver's cancel reaches the token in the tool's context."""
 

@@ -54,15 +54,18 @@ _ENDED: Final = _State.ENDED
 class ChunkedDecoder:
     """Chunks in, the bytes that they hold out."""
 
-    __slots__ = ("_fault", "_input", "_input_ended", "_left", "_state", "_trailers_left")
+    __slots__ = ("_input", "_input_ended", "_left", "_state", "_trailers_left", "_whose", "fault")
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_trailers: int = MAX_TRAILERS, whose: str = "the answer") -> None:
+        """`whose` body it is, in the words of errors."""
         self._state = _SIZE
         self._input = b""  # received and not used: nothing, the start of a line, or what follows the end
         self._input_ended = False
         self._left = 0  # bytes of the present chunk still to come
-        self._trailers_left = MAX_TRAILERS
-        self._fault: TakoError | None = None
+        self._trailers_left = max_trailers
+        self._whose = whose
+        self.fault: TakoError | None = None
+        """What the peer did wrong, as soon as it is known; `next_event` raises it when its turn comes."""
 
     @property
     def ended(self) -> bool:
@@ -86,21 +89,21 @@ class ChunkedDecoder:
 
         Raises ProtocolError for what is no chunk, TransportError where the input ends too early.
         """
-        if self._fault is None and self._input and self._state is not _ENDED:
+        if self.fault is None and self._input and self._state is not _ENDED:
             pieces: list[bytes] = []
             try:
                 self._read(pieces)
             except ProtocolError as fault:
-                self._fault = fault
+                self.fault = fault
             if pieces:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if self._fault is not None:
-            raise self._fault.with_traceback(None)
+        if self.fault is not None:
+            raise self.fault.with_traceback(None)
         if self._state is _ENDED:
             return END
         if self._input_ended:
-            self._fault = TransportError("the server hung up in the middle of the answer", phase="body")
-            raise self._fault
+            self.fault = TransportError("the server hung up in the middle of the answer", phase="body")
+            raise self.fault
         return NEED_DATA
 
     def _read(self, pieces: list[bytes]) -> None:
@@ -123,14 +126,14 @@ class ChunkedDecoder:
                 elif state is _BREAK:
                     if data[position : position + 2] != b"\r\n":
                         if data[position:] != b"\r":
-                            raise _malformed("a chunk is longer than it said")
+                            raise self._malformed("a chunk is longer than it said")
                         break
                     position, state = position + 2, _SIZE
                     continue
                 elif state is _SIZE:
                     line = _SIZE_LINE.match(data, position)
                     if line is None or line.end() - position > MAX_LINE:
-                        _check_unfinished(data, position, "a chunk size is not a number")
+                        self._check_unfinished(data, position, "a chunk size is not a number")
                         break
                 else:
                     position, state = self._skip_trailers(data, position)
@@ -145,19 +148,17 @@ class ChunkedDecoder:
         while (line := _TRAILER_LINE.match(data, position)) and line.end() - position <= MAX_LINE:
             self._trailers_left -= line.end() - position
             if self._trailers_left < 0:
-                raise _malformed("its trailers are too long")
+                raise self._malformed("its trailers are too long")
             position = line.end()
             if line[0] in (b"\r\n", b"\n"):
                 return position, _ENDED
-        _check_unfinished(data, position, "a trailer is not a header")
+        self._check_unfinished(data, position, "a trailer is not a header")
         return position, _TRAILERS
 
+    def _check_unfinished(self, data: bytes, position: int, fault: str) -> None:
+        """A line that does not match is at fault, unless it is only not complete yet."""
+        if b"\n" in data[position:] or len(data) - position > MAX_LINE:
+            raise self._malformed(fault)
 
-def _check_unfinished(data: bytes, position: int, fault: str) -> None:
-    """A line that does not match is at fault, unless it is only not complete yet."""
-    if b"\n" in data[position:] or len(data) - position > MAX_LINE:
-        raise _malformed(fault)
-
-
-def _malformed(fault: str) -> ProtocolError:
-    return ProtocolError(f"the body of the answer is malformed: {fault}", phase="body")
+    def _malformed(self, fault: str) -> ProtocolError:
+        return ProtocolError(f"the body of {self._whose} is malformed: {fault}", phase="body")

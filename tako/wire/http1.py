@@ -32,6 +32,7 @@ import h11
 
 from tako.errors import InvalidInput, ProtocolError, TakoError, TransportError
 from tako.wire import NEED_DATA, NeedData
+from tako.wire.chunked import ChunkedDecoder
 from tako.wire.inflate import CODINGS, Decoder, content_decoder
 
 __all__ = ["END_OF_BODY", "BodyData", "EndOfBody", "Event", "Http1Connection", "ResponseHead"]
@@ -39,7 +40,6 @@ __all__ = ["END_OF_BODY", "BodyData", "EndOfBody", "Event", "Http1Connection", "
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 MAX_HEAD_SIZE = 64 * 1024
-MAX_LINE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ class Http1Connection:
         headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in response.headers)
         self._parser = None
         self._state = _BODY
-        self._body = body = _framing(self._method, status, headers, max_trailers=self._max_head_size)
+        self._body = body = _framing(self._method, status, headers, self._peer, self._max_head_size)
         if (
             response.http_version < b"1.1"
             or any(name == "connection" and _names_close(value) for name, value in headers)
@@ -262,7 +262,7 @@ class Http1Connection:
             if piece:
                 return BodyData(piece)
         if body.fault is not None:
-            raise ProtocolError(f"the body of {self._peer} is malformed: {body.fault}", phase="body")
+            raise body.fault
         if body.done or (self._ended and body.ends_with_input):
             if decoder is not None:
                 decoder.finish()
@@ -315,19 +315,19 @@ class _Body(Protocol):
     rest: bytes
     """What `read` did not use: the start of a line, or what follows the body."""
     done: bool
-    fault: str | None
+    fault: TakoError | None
     ends_with_input: bool
 
     def read(self, data: bytes) -> bytes: ...
 
 
-def _framing(method: str, status: int, headers: Headers, *, max_trailers: int) -> _Body:
+def _framing(method: str, status: int, headers: Headers, peer: str, max_trailers: int) -> _Body:
     """How the end of the body is found: RFC 9112, section 6.3. h11 has checked the two headers."""
     if method == "HEAD" or status in (204, 304) or (method == "CONNECT" and status < 300):
         return _Counted(0)
     fields = dict(headers)
     if "transfer-encoding" in fields:
-        return _Chunked(max_trailers)
+        return _Chunks(peer, max_trailers)
     if "content-length" in fields:
         return _Counted(int(fields["content-length"]))
     return _UntilClose()
@@ -337,7 +337,7 @@ class _Counted:
     """Content-Length bytes, or none."""
 
     __slots__ = ("_left", "done", "rest")
-    fault: str | None = None
+    fault: TakoError | None = None
     ends_with_input = False
 
     def __init__(self, length: int) -> None:
@@ -359,81 +359,35 @@ class _UntilClose:
     __slots__ = ()
     rest = b""
     done = False
-    fault: str | None = None
+    fault: TakoError | None = None
     ends_with_input = True
 
     def read(self, data: bytes) -> bytes:
         return data
 
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
-_TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*)?\r?\n")
+class _Chunks:
+    """Chunks, which have a machine of their own."""
 
-
-_LINE_BREAK = -1  # values of _Chunked._left that are no number of bytes
-_TRAILERS = -2
-
-
-class _Chunked:
-    """Chunks: RFC 9112, section 7.1. Extensions and trailers are checked and dropped."""
-
-    __slots__ = ("_left", "_trailers_left", "done", "fault", "rest")
+    __slots__ = ("_decoder", "done", "fault", "rest")
     ends_with_input = False
 
-    def __init__(self, max_trailers: int) -> None:
+    def __init__(self, peer: str, max_trailers: int) -> None:
+        self._decoder = ChunkedDecoder(max_trailers=max_trailers, whose=peer)
         self.rest = b""
         self.done = False
-        self.fault: str | None = None
-        self._left = 0  # bytes of this chunk still to come; 0 where its size comes next
-        self._trailers_left = max_trailers
+        self.fault: TakoError | None = None
 
     def read(self, data: bytes) -> bytes:
-        pieces: list[bytes] = []
-        position, left, size = 0, self._left, len(data)
-        while position < size:
-            if left > 0:
-                piece = data[position : position + left]
-                pieces.append(piece)
-                position += len(piece)
-                left -= len(piece)
-                if left:
-                    break
-                left = _LINE_BREAK
-            elif left == _LINE_BREAK:
-                if data[position : position + 2] != b"\r\n":
-                    if data[position:] != b"\r":
-                        self.fault = "a chunk is longer than it said"
-                    break
-                position += 2
-                left = 0
-            elif left == 0:
-                line = _SIZE_LINE.match(data, position)
-                if line is None or line.end() - position > MAX_LINE:
-                    self._check_unfinished(data, position, "a chunk size is not a number")
-                    break
-                position = line.end()
-                left = int(line[1], 16) or _TRAILERS
-            else:
-                position = self._skip_trailers(data, position)
-                break
-        self._left = left
-        self.rest = data[position:]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _skip_trailers(self, data: bytes, position: int) -> int:
-        while (line := _TRAILER_LINE.match(data, position)) and line.end() - position <= MAX_LINE:
-            self._trailers_left -= line.end() - position
-            position = line.end()
-            if self._trailers_left < 0:
-                self.fault = "its trailers are too long"
-                return position
-            if line[0] in (b"\r\n", b"\n"):
-                self.done = True
-                return position
-        self._check_unfinished(data, position, "a trailer is not a header")
-        return position
-
-    def _check_unfinished(self, data: bytes, position: int, fault: str) -> None:
-        """A line that does not match is at fault, unless it is only not complete yet."""
-        if b"\n" in data[position:] or len(data) - position > MAX_LINE:
+        decoder = self._decoder
+        decoder.receive_data(data)
+        try:
+            found = decoder.next_event()
+        except ProtocolError as fault:
             self.fault = fault
+            return b""
+        self.fault = decoder.fault
+        if decoder.ended:
+            self.done = True
+            self.rest = decoder.trailing
+        return found if isinstance(found, bytes) else b""

@@ -15,7 +15,8 @@ __all__ = ["retry_hint"]
 
 def retry_hint(headers: Iterable[tuple[str, str]], now: float) -> float | None:
     """Seconds to wait, never negative; None where there is no hint that makes sense."""
-    found = {name: value.strip() for name, value in headers if name in ("retry-after-ms", "retry-after", "date")}
+    wanted = ("retry-after-ms", "retry-after", "date")
+    found = {name: value.strip() for name, value in headers if name in wanted}
     milliseconds = _number(found.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000

@@ -85,7 +85,7 @@ class Subject:
             body = json.loads(request.body)
             turn = sum(message["role"] == "assistant" for message in body["messages"])
             whole, streamed = answers[min(turn, len(answers) - 1)]
-            found = streamed if body.get("stream") else whole
+            found: Answer = streamed if body.get("stream") else whole
             if spoil is None:
                 return found
             return Answer(tuple(spoil(found.body)), found.status, found.headers, "chunked")
@@ -111,7 +111,7 @@ def openai_stream(reply: Reply) -> bytes:
         for start in range(0, len(text), 5):
             piece = {"index": index, "function": {"arguments": text[start : start + 5]}}
             deltas.append({"tool_calls": [piece]})
-    events = [
+    events: list[dict[str, Any]] = [
         {"id": "r1", "model": "m", "choices": [{"index": 0, "delta": d, "finish_reason": None}]}
         for d in deltas
     ]

@@ -49,7 +49,8 @@ def anthropic_chunk(text: str) -> bytes:
 
 OPENAI_END = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 ANTHROPIC_START = (
-    b'event: message_start\ndata: {"type": "message_start", "message": {"id": "m", "model": "m", "content": []}}\n\n'
+    b'event: message_start\ndata: {"type": "message_start", '
+    b'"message": {"id": "m", "model": "m", "content": []}}\n\n'
     b'event: content_block_start\ndata: {"type": "content_block_start", "index": 0, '
     b'"content_block": {"type": "text", "text": ""}}\n\n'
 )

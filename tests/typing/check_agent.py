@@ -83,4 +83,4 @@ def refused() -> None:
     tako.SingleAgent("gpt-4o")  # type: ignore[arg-type]
     tako.SingleAgent(tako.providers.Fake("hello"), 5)  # type: ignore[call-arg, arg-type]
     plain.run_sync(5)  # type: ignore[arg-type]
-    structured.run_sync("Which city?").output.mayor  # type: ignore[attr-defined]
+    _ = structured.run_sync("Which city?").output.mayor  # type: ignore[attr-defined]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tako.errors import InvalidInput, ProtocolError, TransportError
 from tako.wire import NEED_DATA
-from tako.wire.http1 import END_OF_BODY, MAX_LINE, BodyData, Http1Connection, ResponseHead
+from tako.wire.chunked import MAX_LINE
+from tako.wire.http1 import END_OF_BODY, BodyData, Http1Connection, ResponseHead
 from tako.wire.inflate import PIECE
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -44,8 +44,10 @@ class TunnelProxy:
                     ends.append(client)
                     SERVERS_SIDE.add(client)
                     head = b""
-                    while b"\r\n\r\n" not in head:
-                        head += client.recv(65536)
+                    while b"\r\n\r\n" not in head and (data := client.recv(65536)):
+                        head += data
+                    if not head:
+                        continue
                     self.heads.append(head)
                     client.sendall(self.answer)
                     if b" 200 " not in self.answer:
