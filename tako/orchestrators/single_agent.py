@@ -208,13 +208,15 @@ class SingleAgent(Orchestrator[OutputT]):
     def request(self, run: AgentRun, step: CallModel) -> ChatRequest:
         """The request that a step asks for; for those who perform the steps themselves."""
         options = run.options
-        first = step.step == 1
+        tool_choice = options.tool_choice if step.step == 1 else None
+        # A step that has to call a tool gives no answer, and some servers put a schema for the answer first.
+        must_call = tool_choice not in (None, "auto", "none")
         return ChatRequest(
             model=self.provider.model,
             messages=tuple(step.messages) if options.system is None else (options.system, *step.messages),
             tools=self.tools.schemas,
-            tool_choice=options.tool_choice if first else None,
-            output_schema=None if self.output is None else self.output.schema,
+            tool_choice=tool_choice,
+            output_schema=None if self.output is None or must_call else self.output.schema,
             temperature=options.temperature,
             top_p=options.top_p,
             max_tokens=options.max_tokens,

@@ -12,12 +12,14 @@ from tako.events import AssistantText, AssistantThinking, Final, ToolCallResult,
 from tako.models import (
     CacheControl,
     Capabilities,
+    ChatRequest,
     ChatResponse,
     Message,
     Principal,
     Role,
     TextPart,
     ThinkingPart,
+    ToolCallPart,
     Usage,
 )
 from tako.orchestrators.agent_run import RunOptions
@@ -380,3 +382,19 @@ def test_an_error_of_the_provider_has_what_there_was() -> None:
     assert [m.role.value for m in partial.new_messages] == ["user", "assistant", "tool"]
     assert caught.value.usage == partial.usage == Usage(input_tokens=11, output_tokens=6)
     assert_replayable(partial.new_messages)
+
+
+def test_a_step_that_must_call_a_tool_is_not_held_to_the_schema_of_the_answer() -> None:
+    asked: list[ChatRequest] = []
+
+    def model(request: ChatRequest) -> str | ToolCallPart:
+        asked.append(request)
+        return ToolCallPart(id="1", name="look", args={}) if len(asked) == 1 else "7"
+
+    def look() -> str:
+        return "seen"
+
+    agent = SingleAgent(Fake(script=model), tools=[look], output_type=int, tool_choice="required")
+    assert Simulator().run(agent, "hi").output == 7
+    assert [request.output_schema is None for request in asked] == [True, False]
+    assert [request.tool_choice for request in asked] == ["required", None]
