@@ -40,6 +40,7 @@ class SyncEvents(Protocol[E, R]):
     @property
     def result(self) -> R:
         """What the flow returned. Reads on to the end if it has not been reached."""
+        ...
 
 
 class _AsyncStream(Protocol[E, R]):
@@ -110,9 +111,12 @@ class AsyncEvents(Generic[E, R]):
         self._stream: _AsyncStream[E, R] | None = None
 
     def _open(self) -> _AsyncStream[E, R]:
-        if self._stream is None:
-            self._stream = _running().stream(self._make(), cancel=self._cancel)
-        return self._stream
+        stream = self._stream
+        if stream is None:
+            stream = self._stream = cast(
+                "_AsyncStream[E, R]", _running().stream(self._make(), cancel=self._cancel)
+            )
+        return stream
 
     async def __aenter__(self) -> AsyncEvents[E, R]:
         self._open()

@@ -212,9 +212,7 @@ class Failed:
 
 
 Outcome: TypeAlias = Succeeded[T] | Failed
-Effect: TypeAlias = (
-    Emit | Send | Receive | Close | Resolve | Call | Gather | Within | Sleep | Now | Entropy
-)
+Effect: TypeAlias = Emit | Send | Receive | Close | Resolve | Call | Gather | Within | Sleep | Now | Entropy
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 

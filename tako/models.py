@@ -139,7 +139,9 @@ class ImagePart(Value):
         try:
             base64.b64decode(data, validate=True)
         except binascii.Error as error:
-            raise PydanticCustomError("image_data", f"should be base64: {error}") from None
+            raise PydanticCustomError(
+                "image_data", "should be base64: {reason}", {"reason": str(error)}
+            ) from None
         return data
 
 

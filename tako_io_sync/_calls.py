@@ -15,7 +15,7 @@ then, it is left behind, and the Cancelled that the flow gets says so.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -62,7 +62,7 @@ def perform_call(driver: Driver, effect: Call) -> Any:
             value = effect.function(*effect.arguments, **keywords)
         except (StopIteration, StopAsyncIteration) as error:
             raise _no_end(error) from error
-        return _await(driver, value, None) if hasattr(type(value), "__await__") else value
+        return _await(driver, value, None) if isinstance(value, Awaitable) else value
     parent = driver.steps.token
     token = CancellationToken() if parent is None else parent.child()
     if effect.token_argument is not None:
@@ -70,7 +70,7 @@ def perform_call(driver: Driver, effect: Call) -> Any:
     function = partial(_without_stop_iteration, partial(effect.function, *effect.arguments, **keywords))
     try:
         value = on_worker(driver, function, token)
-        return _await(driver, value, token) if hasattr(type(value), "__await__") else value
+        return _await(driver, value, token) if isinstance(value, Awaitable) else value
     finally:
         token.detach()
 

@@ -115,6 +115,15 @@ class _OwnAdapter(HTTPAdapter):
         else:
             conn.cert_reqs = "CERT_REQUIRED"  # and nothing that would be loaded into the context
 
+    def close(self) -> None:
+        """Close every idle connection now; urllib3 would leave that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in list(manager.pools.keys()):
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
     def _context_for(self, scheme: str, verify: Any, cert: Any) -> ssl.SSLContext | None:
         """None where requests is to do as it always does."""
         if scheme != "https" or self._context is not None:

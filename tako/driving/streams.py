@@ -48,6 +48,7 @@ class Stream(Protocol):
 
     def readable(self) -> bool:
         """True if a read would not wait: there are bytes, or the end, or an error."""
+        ...
 
     def shut(self) -> None:
         """Close the socket now, without a farewell, also in the midst of a handshake. Never fails."""

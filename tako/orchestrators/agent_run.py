@@ -165,6 +165,8 @@ class Broken:
 
 Outcome: TypeAlias = ModelReplied | ToolReplied | Paused | OutputAccepted | OutputRejected | Broken
 
+NOT_COUNTED = Usage()
+
 STAND_IN = {
     "approval_required": "not run yet: the call waits for approval",
     "result_required": "not answered yet: the result is awaited from outside",
@@ -207,7 +209,7 @@ class AgentRun:
         self._state: State = "asking"
         self.step = 0
         """How often the model has been called."""
-        self._usage = Usage()
+        self._usage = NOT_COUNTED
         self._calls: tuple[ToolCallPart, ...] = ()
         self._results: dict[str, ToolResultPart] = {}
         self.decisions: dict[str, Decision] = {}

@@ -261,8 +261,13 @@ class SingleAgent(Orchestrator[OutputT]):
 
     def _pending(self, run: AgentRun, calls: Iterable[ToolCallPart]) -> tuple[PendingCall, ...]:
         """Everything in the batch that the outside has to answer, so that it is asked once."""
-        found = ((call, waits_for(self.tools.get(call.name), run, call)) for call in calls)
-        return tuple(PendingCall(call=call, waits_for=what) for call, what in found if what is not None)
+        return tuple(
+            [
+                PendingCall(call=call, waits_for=what)
+                for call in calls
+                if (what := waits_for(self.tools.get(call.name), run, call)) is not None
+            ]
+        )
 
     def _check_output(self, run: AgentRun, step: CheckOutput, *, streaming: bool) -> Flow[None]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from tako.errors import InvalidInput
@@ -72,9 +72,10 @@ def service_url(owner: str, base_url: str, version: str, path: str) -> str:
     try:
         parts = urlsplit(address)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = valid and not parts.query and not parts.fragment
     except ValueError:
         valid = False
-    if not valid or parts.query or parts.fragment or not address.isascii() or " " in address:
+    if not valid or not address.isascii() or " " in address:
         raise InvalidInput(
             f"{owner}: base_url should look like https://host or https://host/path, not {base_url!r}"
         )
@@ -87,8 +88,11 @@ def service_url(owner: str, base_url: str, version: str, path: str) -> str:
 
 def given_headers(owner: str, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
     """The caller's headers with names in lower case; raises InvalidInput."""
+    pairs: Headers = ()
     try:
-        pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+        pairs = tuple(
+            cast("Iterable[tuple[str, str]]", headers.items() if isinstance(headers, Mapping) else headers)
+        )
         well_formed = all(_is_header(name, value) for name, value in pairs)
     except (TypeError, ValueError):
         well_formed = False

@@ -208,16 +208,16 @@ class Http1Connection:
             parser.receive_data(data)
         try:
             event = parser.next_event()
-            while type(event) is h11.InformationalResponse and event.status_code != 101:
+            while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
                 event = parser.next_event()
         except h11.RemoteProtocolError as error:
             raise ProtocolError(f"{self._peer} does not speak HTTP/1.1: {error}", phase="head") from error
-        unused = parser.trailing_data[0] if type(event) is h11.Response else b""
+        unused = parser.trailing_data[0] if isinstance(event, h11.Response) else b""
         if self._head_size - len(unused) > self._max_head_size:
             raise ProtocolError(
                 f"the head of the answer of {self._peer} is over {self._max_head_size} bytes", phase="head"
             )
-        if type(event) is h11.Response:
+        if isinstance(event, h11.Response):
             if unused:
                 self._arrived.append(unused)
             return self._start_body(event)

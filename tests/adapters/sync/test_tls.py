@@ -124,9 +124,11 @@ def test_a_bundle_from_the_environment(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     with LoopbackServer(VENDOR, tls=certificates.server_context("127.0.0.1")) as server:
         assert runtime.run(fetch(post(server.url))) == (200, b"{}")
-    with LoopbackServer(VENDOR, tls=certificates.server_context("other.example")) as server:
-        with pytest.raises(TransportError, match="not trusted"):
-            runtime.run(fetch(post(server.url)))
+    with (
+        LoopbackServer(VENDOR, tls=certificates.server_context("other.example")) as server,
+        pytest.raises(TransportError, match="not trusted"),
+    ):
+        runtime.run(fetch(post(server.url)))
 
 
 def test_a_bundle_that_is_not_there(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
