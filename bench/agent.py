@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from itertools import count
+from typing import Any
 
 from bench.call import PROMPT, SYSTEM
 from bench.measure import Aim, Line, Work, compare
@@ -25,16 +26,16 @@ TURNS = 200
 def lines(seconds: float) -> Iterator[Line]:
     result = compare(stepping(), by_hand(), seconds)
     aim = Aim("cost", 30)
-    yield Line("agent step, one tool call", "the loop by hand on dicts", result.ours, result.floor, result.ratio, aim)
+    yield result.line("agent step, one tool call", "the loop by hand on dicts", aim)
     with closing(asyncio.new_event_loop()) as loop:
         aim = Aim("cost", 40)
         for name, agent in agents():
             result = compare(under_asyncio(loop, turn(agent)), under_asyncio(loop, answering), seconds)
             work = f"await run, {name}, asyncio"
-            yield Line(work, "awaiting the model alone", result.ours, result.floor, result.ratio, aim)
+            yield result.line(work, "awaiting the model alone", aim)
             result = compare(under_trio(turn(agent)), under_trio(answering), seconds)
             work = f"await run, {name}, trio"
-            yield Line(work, "awaiting the model alone", result.ours, result.floor, result.ratio, aim)
+            yield result.line(work, "awaiting the model alone", aim)
 
 
 def echo(text: str) -> str:
@@ -51,7 +52,8 @@ def stepping() -> Work:
             return ANSWER
         return Message.assistant([ToolCallPart(id=f"call_{next(numbers)}", name="echo", args={"text": "hi"})])
 
-    agent = SingleAgent(PythonProvider("python:model", model), system=SYSTEM, tools=[echo], max_steps=STEPS + 1)
+    provider = PythonProvider("python:model", model)
+    agent = SingleAgent(provider, system=SYSTEM, tools=[echo], max_steps=STEPS + 1)
 
     def work() -> int:
         result = agent.run_sync(PROMPT)
@@ -96,7 +98,7 @@ def by_hand() -> Work:
     return work
 
 
-def agents() -> tuple[tuple[str, SingleAgent[str]], ...]:
+def agents() -> tuple[tuple[str, SingleAgent[Any]], ...]:
     async def model(request: ChatRequest) -> str:
         return ANSWER
 
@@ -106,7 +108,7 @@ def agents() -> tuple[tuple[str, SingleAgent[str]], ...]:
     )
 
 
-def turn(agent: SingleAgent[str]) -> Callable[[], Awaitable[str]]:
+def turn(agent: SingleAgent[Any]) -> Callable[[], Awaitable[str]]:
     async def run() -> str:
         return (await agent.run(PROMPT)).text
 

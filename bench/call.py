@@ -37,7 +37,7 @@ def lines(seconds: float) -> Iterator[Line]:
             for against, floor, limit in floors:
                 result = compare(ours, floor, seconds)
                 aim = None if limit is None else Aim("ratio", limit)
-                yield Line(f"call, {name}", against, result.ours, result.floor, result.ratio, aim)
+                yield result.line(f"call, {name}", against, aim)
 
 
 def running(provider: OpenAI) -> Work:

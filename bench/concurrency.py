@@ -81,8 +81,9 @@ class Counting(asyncio.Protocol):
 async def one_protocol(address: str) -> None:
     place, loop = urlsplit(address), asyncio.get_running_loop()
     body = json.dumps(STREAM).encode()
-    head = f"POST {PATH}/chat/completions HTTP/1.1\r\nhost: {place.netloc}\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST {PATH}/chat/completions HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n"
     done = loop.create_future()
+    assert place.hostname is not None and place.port is not None
     await loop.create_connection(lambda: Counting(head.encode() + body, done), place.hostname, place.port)
     await done
 

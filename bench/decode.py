@@ -34,12 +34,12 @@ def lines(seconds: float) -> Iterator[Line]:
             if size == SIZES[0][0]:
                 result = compare(ours, parsing(data), seconds)
                 aim = Aim("rate", rate)
-                yield Line(work, "from_json of the bare payloads", result.ours, result.floor, result.ratio, aim)
+                yield result.line(work, "from_json of the bare payloads", aim)
             theirs = openai_sse(pieces)
             if theirs is not None:
                 result = compare(ours, theirs, seconds)
                 aim = Aim("ratio", 1.0)
-                yield Line(work, "openai's SSE parser alone", result.ours, result.floor, result.ratio, aim)
+                yield result.line(work, "openai's SSE parser alone", aim)
 
 
 def cut(data: bytes, size: int) -> list[bytes]:
@@ -49,9 +49,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
 def decoding(make: Callable[[], StreamDecoder], pieces: list[bytes], events: int, text: str) -> Work:
     def work() -> int:
         decoder = make()
-        texts = [
-            chunk.text for piece in pieces for chunk in decoder.feed(piece) if type(chunk) is TextDelta
-        ]
+        texts = [chunk.text for piece in pieces for chunk in decoder.feed(piece) if type(chunk) is TextDelta]
         assert decoder.ended and "".join(texts) == text
         return events
 

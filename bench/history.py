@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from bench.call import PROMPT, SYSTEM
 from bench.measure import Aim, Line, Work, compare
@@ -22,10 +23,10 @@ def lines(seconds: float) -> Iterator[Line]:
         agent = SingleAgent(OpenAI("gpt-4o-mini", "sk-bench", base_url=f"{address}/0/0/v1"), system=SYSTEM)
         result = compare(calling(agent, OLD), calling(agent, NEW), seconds)
     aim = Aim("ratio", 1.5)
-    yield Line(f"call with {OLD} old messages", f"with {NEW}", result.ours, result.floor, result.ratio, aim)
+    yield result.line(f"call with {OLD} old messages", f"with {NEW}", aim)
 
 
-def calling(agent: SingleAgent[str], old: int) -> Work:
+def calling(agent: SingleAgent[Any], old: int) -> Work:
     history = []
     for number in range(old // 2):
         history.append(Message.user(f"Question {number}: what is the capital of France?"))

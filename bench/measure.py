@@ -42,10 +42,14 @@ class Comparison:
     ratio: float
     """The median of the ratios, which is not the ratio of the medians."""
 
+    def line(self, work: str, against: str, aim: Aim | None = None) -> Line:
+        """This as a line of the table."""
+        return Line(work, against, self.ours, self.floor, self.ratio, aim)
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What is to be held: `ratio` at most, our `cost` at most, or our `rate` in parts of the floor's at least."""
+    """What is to be held: a `ratio` at most, a `cost` at most, a `rate` (the floor's is 1) at least."""
 
     of: Literal["ratio", "cost", "rate"]
     limit: float

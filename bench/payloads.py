@@ -37,7 +37,7 @@ def openai_events(count: int) -> list[str]:
 
 def anthropic_events(count: int) -> list[str]:
     """The data of each event of a streamed message."""
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_01XFDUDYJgAACzvnptvVoYEL", "type": "message", "role": "assistant", "content": [],
         "model": "claude-sonnet-4-20250514", "stop_reason": None, "stop_sequence": None,
         "usage": {"input_tokens": 25, "cache_read_input_tokens": 0, "output_tokens": 1},
@@ -69,7 +69,7 @@ def frames(events: list[str]) -> list[bytes]:
 
 def openai_answer() -> bytes:
     """A whole chat completion."""
-    message = {"role": "assistant", "content": ANSWER, "refusal": None, "annotations": []}
+    message: dict[str, Any] = {"role": "assistant", "content": ANSWER, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return _json({**_envelope("chat.completion"), "choices": [choice], "usage": USAGE}).encode()
 

@@ -31,13 +31,13 @@ def lines(seconds: float) -> Iterator[Line]:
         work = "chunk of a stream"
         result = compare(ours, by_hand, seconds)
         aim = Aim("ratio", 1.2)
-        yield Line(work, "requests: iter_lines, json.loads", result.ours, result.floor, result.ratio, aim)
+        yield result.line(work, "requests: iter_lines, json.loads", aim)
         result = compare(ours, reading_bytes(session, f"{whole}/chat/completions", CHUNKS), seconds)
-        yield Line(work, "requests: iter_content, not looked at", result.ours, result.floor, result.ratio, aim)
+        yield result.line(work, "requests: iter_content, not looked at", aim)
         ours = streaming(OpenAI("gpt-4o-mini", "sk-bench", base_url=single), FEW)
         result = compare(ours, reading_lines(session, f"{single}/chat/completions", FEW), seconds)
         work = "chunk that comes by itself"
-        yield Line(work, "requests: iter_lines, json.loads", result.ours, result.floor, result.ratio)
+        yield result.line(work, "requests: iter_lines, json.loads")
 
 
 def streaming(provider: OpenAI, chunks: int) -> Work:

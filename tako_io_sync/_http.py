@@ -62,6 +62,7 @@ class _Prepared(PreparedRequest):
     """A request that needs no more preparing."""
 
     pinned_address: str | None = None
+    route: _Route | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +81,29 @@ class _Route:
     plain: bool
     """A plain dict may be handed over as headers, because only requests' own adapter sees it."""
     timeouts: dict[tuple[float | None, float | None], Timeout] = field(default_factory=dict)
+    pool: tuple[ssl.SSLContext | None, Any] | None = None
+    """The pool that the last request was sent by, and the context of its connections."""
+    request_target: str | None = None
+    """What requests puts into the first line."""
+
+
+class _Answered:
+    """What an Exchange reads of a requests.Response, which costs as much as all the rest of it."""
+
+    __slots__ = ("raw", "status_code")
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.status_code: int = raw.status
+
+    @property
+    def headers(self) -> Any:
+        return self.raw.headers
+
+    def close(self) -> None:
+        """As Response.close."""
+        self.raw.close()
+        self.raw.release_conn()
 
 
 class _OwnAdapter(HTTPAdapter):
@@ -108,6 +132,33 @@ class _OwnAdapter(HTTPAdapter):
                 options["server_hostname"] = str(place["host"]).strip("[]").rstrip(".")
             place = {**place, "host": address}
         return place, options
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """The pool of the route, while it is open and trusts whom it should; else requests looks for it."""
+        route: _Route | None = getattr(request, "route", None)
+        if route is None:
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        context = self._context_for(route.url.partition(":")[0], verify, cert)
+        kept, pool = route.pool or (None, None)
+        if pool is None or pool.pool is None or kept is not context:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            route.pool = (context, pool)
+        return pool
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """As requests makes it of the URL, once for a route."""
+        route: _Route | None = getattr(request, "route", None)
+        if route is None:
+            return super().request_url(request, proxies)
+        if route.request_target is None:
+            route.request_target = super().request_url(request, proxies)
+        return route.request_target
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Any:
+        """The answer, without the parts of a Response that nobody would look at."""
+        return super().build_response(req, resp) if getattr(req, "route", None) is None else _Answered(resp)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         if self._context_for(url.partition(":")[0], verify, cert) is None:
@@ -289,6 +340,8 @@ class Transport:
             prepared.pinned_address = request.pinned_address
             if "host" not in names:
                 headers["Host"] = route.authority
+        elif self._given is None:
+            prepared.route = route  # a pin makes another pool of it, a Session given may be changed meanwhile
         prepared.headers = headers if route.plain else CaseInsensitiveDict(headers)  # type: ignore[assignment]
         return prepared
 

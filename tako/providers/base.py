@@ -126,7 +126,8 @@ class StreamDecoder(ABC):
     def __init__(self) -> None:
         self.ended = False
         self.usage = Usage()
-        self._pending: deque[ChatChunk] = deque()
+        # Made by the first `receive_data`: an empty deque takes as much memory as a whole decoder.
+        self._pending: deque[ChatChunk] | None = None
 
     def feed(self, data: bytes) -> list[ChatChunk]:
         """The chunks that these bytes complete; b"" is the end of the input. Never raises."""
@@ -164,6 +165,8 @@ class StreamDecoder(ABC):
 
     def receive_data(self, data: bytes) -> None:
         """As every wire machine: take bytes, b"" is the end of the input."""
+        if self._pending is None:
+            self._pending = deque()
         self._pending.extend(self.feed(data))
 
     def next_event(self) -> ChatChunk | NeedData | End:

@@ -125,6 +125,7 @@ class HttpProvider(Provider):
                 events = relay(chunks)
                 if events:
                     yield Emit(events)
+                del chunks, events  # or each of a thousand streams holds its last batch while it waits
             yield Close(exchange)
             failure = builder.error
         except TakoError as error:

@@ -113,7 +113,8 @@ class SSEParser:
         self._ended = False
         self._closed = False
         self._failure: str | None = None
-        self._events: deque[ServerSentEvent] = deque()
+        # Made by the first `receive_data`: an empty deque takes as much memory as all the rest.
+        self._events: deque[ServerSentEvent] | None = None
 
     @property
     def last_event_id(self) -> str:
@@ -133,6 +134,8 @@ class SSEParser:
         """
         if self._failure is not None:
             raise ProtocolError(self._failure, phase="decode")
+        if self._events is None:
+            self._events = deque()
         self._events.extend(_decoded(self._receive(data)))
 
     def next_event(self) -> ServerSentEvent | NeedData | End:
