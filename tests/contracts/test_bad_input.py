@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ from tako.testing import Answer, ScriptedVendor
 from tests.contracts.drivers import ARMS, DRIVERS, Driver
 
 REQUEST = ChatRequest(messages=[Message.user("hi")])
-VENDORS = {
+VENDORS: dict[str, Callable[[str], Provider]] = {
     "openai": lambda url: OpenAI("m", "sk-secret", base_url=url),
     "anthropic": lambda url: Anthropic("m", "sk-secret", base_url=url),
 }

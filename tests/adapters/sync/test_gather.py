@@ -153,11 +153,14 @@ def test_a_stopped_consumer_stops_the_socket_of_a_child(runtime: Runtime) -> Non
         while data := (yield Receive(head.exchange)):
             yield Emit((len(data),))
 
-    with LoopbackServer(ScriptedVendor(Answer((b"x" * 100_000,) * 500))) as server:
-        with nothing_left_behind(), runtime.stream(gathering(relay(server.url))) as events:
-            next(events)
-            time.sleep(0.3)
-            assert len(server.sent) < 300  # what 64 reads and the buffers of two sockets can hold
+    with (
+        LoopbackServer(ScriptedVendor(Answer((b"x" * 100_000,) * 500))) as server,
+        nothing_left_behind(),
+        runtime.stream(gathering(relay(server.url))) as events,
+    ):
+        next(events)
+        time.sleep(0.3)
+        assert len(server.sent) < 300  # what 64 reads and the buffers of two sockets can hold
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["waiting", "with a full buffer"])

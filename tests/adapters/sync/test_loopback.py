@@ -140,7 +140,7 @@ def test_tls(certificates: Certificates) -> None:
     vendor = ScriptedVendor(Answer.json(b"{}"))
     with LoopbackServer(vendor, tls=certificates.server_context("127.0.0.1")) as server:
         assert server.url.startswith("https://")
-        with socket.create_connection(("127.0.0.1", server.port), 5) as plain:
-            with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
-                client.sendall(REQUEST)
-                assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        plain = socket.create_connection(("127.0.0.1", server.port), 5)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+            client.sendall(REQUEST)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
