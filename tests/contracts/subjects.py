@@ -275,5 +275,35 @@ def in_pieces(places: Sequence[int]) -> Callable[[bytes], Sequence[Piece]]:
     return spoil
 
 
+def with_odd_value(number: int, odd: Any) -> Callable[[bytes], Sequence[Piece]]:
+    """A vendor one of whose values is not what it should be: the how manieth, and what it is instead."""
+
+    def spoil(body: bytes) -> list[Piece]:
+        blocks = body.split(b"\n\n")
+        places = []
+        for index, block in enumerate(blocks):
+            head, _, payload = block.rpartition(b"data: ")
+            if payload[:1] == b"{":
+                event = json.loads(payload)
+                places += [(index, head, event, path) for path in _paths(event)]
+        index, head, event, path = places[number % len(places)]
+        value: Any = event
+        for key in path[:-1]:
+            value = value[key]
+        value[path[-1]] = odd
+        blocks[index] = head + b"data: " + json.dumps(event).encode()
+        return [b"\n\n".join(blocks)]
+
+    return spoil
+
+
+def _paths(value: Any) -> Iterator[tuple[Any, ...]]:
+    """Where the values in a JSON value are."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (key,)
+        yield from ((key, *rest) for rest in _paths(inner))
+
+
 def text_of(events: Sequence[Any]) -> str:
     return "".join(event.text for event in events if type(event) is TextDelta)

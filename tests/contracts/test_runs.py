@@ -13,10 +13,11 @@ from tako.cancellation import CancellationToken
 from tako.effects import Call, Effect, Emit, Failed, Flow, Gather, Succeeded
 from tako.errors import TakoError
 from tako.events import Final
-from tako.models import ChatRequest, Message, ToolCallPart
+from tako.models import ChatRequest, Message, Role, ToolCallPart
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.single_agent import SingleAgent
+from tako.providers import Fake
 from tako.testing import Faults, Simulator, check_determinism, check_history, first_difference, strategies
 from tako.tools import tool
 from tests.contracts.drivers import ARMS, DRIVERS, SIMULATOR, Driver, examples
@@ -235,6 +236,31 @@ def test_the_run_is_data_between_any_two_steps(
     )
     assert resumed.new_messages == straight.new_messages
     assert (resumed.text, resumed.usage, resumed.steps) == (straight.text, straight.usage, straight.steps)
+
+
+@pytest.mark.parametrize("effects", range(1, 12))
+def test_a_call_that_was_answered_is_not_made_again(effects: int) -> None:
+    """A run that was dumped in the midst of its calls goes on with those that are left."""
+    made: list[str] = []
+
+    @tool
+    def note(text: str) -> str:
+        made.append(text)
+        return text
+
+    def model(request: ChatRequest) -> list[ToolCallPart] | str:
+        if request.messages[-1].role is Role.TOOL:
+            return "done"
+        return [ToolCallPart(id=word, name="note", args={"text": word}) for word in ("one", "two", "three")]
+
+    one_agent = SingleAgent(Fake(script=model), tools=[note])
+    run = one_agent.start("start")
+    Simulator().run(_some_of(one_agent.flow(run), effects))
+    begun = len(made)
+    resumed = Simulator().run(one_agent.flow(AgentRun.loads(run.dumps())))
+    assert resumed.text == "done"
+    # The call in flight when the process died may be made twice; no other may.
+    assert made[begun:] in (["one", "two", "three"][begun:], ["one", "two", "three"][max(0, begun - 1) :])
 
 
 def _some_of(flow: Flow[Any], effects: int) -> Flow[None]:

@@ -32,6 +32,7 @@ from tests.contracts.subjects import (
     in_pieces,
     replies,
     text_of,
+    with_odd_value,
 )
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
@@ -109,6 +110,22 @@ def test_2_and_10_garbage_is_an_answer(
 
     seen = driver.observe(
         subject.vendor([reply], spoil), lambda url: within(20, told(subject.provider(url, [reply])))
+    )
+    check_stream_contract(seen.events)
+    assert isinstance(seen.outcome, Succeeded) or isinstance(seen.outcome.error, TakoError)
+
+
+@vendors
+@examples(150)
+@given(
+    reply=replies(most_calls=2),
+    number=st.integers(0, 10_000),
+    odd=st.sampled_from((None, True, 7, -1.5, "odd", "", [], [None], {}, {"odd": []}, [[]], "\ud800")),
+)
+def test_2_and_10_an_odd_value_is_an_answer(subject: Subject, reply: Reply, number: int, odd: Any) -> None:
+    seen = SIMULATOR.observe(
+        subject.vendor([reply], with_odd_value(number, odd)),
+        lambda url: within(20, told(subject.provider(url, [reply]))),
     )
     check_stream_contract(seen.events)
     assert isinstance(seen.outcome, Succeeded) or isinstance(seen.outcome.error, TakoError)
