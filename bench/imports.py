@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[1]
 LEAST = 5
 FLOOR = "import json, socket, ssl"
 AGENT = "import tako; tako.SingleAgent(tako.providers.OpenAI('gpt-4o-mini', 'sk-bench'))"
-WORKS = (("import tako", "import tako", 30), ("import, and an agent on OpenAI", AGENT, 130))
+WORKS = (("import tako", "import tako", 30 / 18), ("import, and an agent on OpenAI", AGENT, 130 / 18))
+"""With the aims: 30 and 130 ms where the floor is 18. Reading files does not slow down as parsing does,
+so here nothing is scaled to nominal speed."""
 
 
 def lines(seconds: float) -> Iterator[Line]:
@@ -28,7 +30,7 @@ def lines(seconds: float) -> Iterator[Line]:
             pairs.append((milliseconds(statement), milliseconds(FLOOR)))
         ours, floor = (median(pair[side] for pair in pairs) for side in (0, 1))
         ratio = median(first / second for first, second in pairs)
-        yield Line(name, FLOOR, ours, floor, ratio, Aim("cost", limit), unit="ms")
+        yield Line(name, FLOOR, ours, floor, ratio, Aim("ratio", limit), unit="ms")
 
 
 def milliseconds(statement: str) -> float:

@@ -65,7 +65,7 @@ class Aim:
         return value >= self.limit if self.of == "rate" else value <= self.limit
 
     def __str__(self) -> str:
-        return f"{self.of} {'>=' if self.of == 'rate' else '<='} {self.limit:g}"
+        return f"{self.of} {'>=' if self.of == 'rate' else '<='} {self.limit:.3g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from tako.errors import InvalidInput
 
 __all__ = [
+    "NOT_COUNTED",
     "CacheControl",
     "Capabilities",
     "ChatRequest",
@@ -378,6 +379,9 @@ class Usage(Value):
         return Usage(**sums) if adds else self
 
 
+NOT_COUNTED = Usage()
+"""Nothing is known. One is enough: a usage is a value."""
+
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
@@ -428,7 +432,7 @@ class ChatResponse(Value):
 
     message: Message
     finish_reason: FinishReason = "stop"
-    usage: Usage = Usage()
+    usage: Usage = NOT_COUNTED
     raw_finish_reason: str | None = None
     model: str | None = None
     response_id: str | None = None

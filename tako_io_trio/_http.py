@@ -24,6 +24,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any, cast
 
 import trio
@@ -119,11 +120,14 @@ class Network:
 
     async def _connect(self, host: str, port: int) -> ByteStream:
         try:
-            connected = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=HEAD_START)
+            if (version := _address_version(host)) is not None:
+                connected = await _connect_to(host, port, version)
+            else:
+                stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=HEAD_START)
+                connected = stream.socket
         except OSError as error:
             raise _reason(error) from error
-        descriptor = connected.socket.detach()
-        plain = socket.socket(fileno=descriptor)
+        plain = socket.socket(fileno=connected.detach())
         plain.setblocking(False)
         return ByteStream(_Socket(plain), self._patience)
 
@@ -300,15 +304,35 @@ class _Patience:
             self._looks_at = min(self._waiting.values(), default=math.inf)
 
 
+def _address_version(host: str) -> int | None:
+    """4 or 6, or None for a name."""
+    try:
+        return ip_address(host).version
+    except ValueError:
+        return None
+
+
+async def _connect_to(address: str, port: int, version: int) -> trio.socket.SocketType:
+    """To the one address there is. `open_tcp_stream` would open a nursery to try it beside others."""
+    connected = trio.socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
+    try:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await connected.connect((address, port))
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
 def _or_never(seconds: float | None) -> float:
     return math.inf if seconds is None else seconds
 
 
 def _reason(error: OSError) -> OSError:
-    """Why the last address could not be reached; trio says only that none could."""
+    """Why the last address could not be reached, in the system's words and not in trio's."""
     cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[-1]
-    if isinstance(cause, OSError) and cause.errno is not None:
-        return OSError(cause.errno, os.strerror(cause.errno))
-    return error
+    if not isinstance(cause, OSError):
+        cause = error
+    return error if cause.errno is None else OSError(cause.errno, os.strerror(cause.errno))

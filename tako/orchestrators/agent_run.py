@@ -34,6 +34,7 @@ from pydantic import Field, ValidationError
 
 from tako.errors import InvalidInput
 from tako.models import (
+    NOT_COUNTED,
     ChatResponse,
     Message,
     Principal,
@@ -164,8 +165,6 @@ class Broken:
 
 
 Outcome: TypeAlias = ModelReplied | ToolReplied | Paused | OutputAccepted | OutputRejected | Broken
-
-NOT_COUNTED = Usage()
 
 STAND_IN = {
     "approval_required": "not run yet: the call waits for approval",
@@ -475,7 +474,7 @@ class _Snapshot(Value):
     history_size: int = 0
     state: State
     step: int = 0
-    usage: Usage = Usage()
+    usage: Usage = NOT_COUNTED
     calls: tuple[ToolCallPart, ...] = ()
     results: dict[str, ToolResultPart] = Field(default_factory=dict)
     decisions: dict[str, Decision] = Field(default_factory=dict)

@@ -57,6 +57,8 @@ from tako.tools import Tool, ToolRegistry
 __all__ = ["SingleAgent"]
 
 TOOL_CHOICES = ("auto", "required", "none")
+ASKED = frozenset(("temperature", "top_p", "max_tokens", "stop", "seed", "metadata", "extra"))
+"""What RunOptions and ChatRequest call by the same name."""
 
 
 class SingleAgent(Orchestrator[OutputT]):
@@ -208,22 +210,22 @@ class SingleAgent(Orchestrator[OutputT]):
     def request(self, run: AgentRun, step: CallModel) -> ChatRequest:
         """The request that a step asks for; for those who perform the steps themselves."""
         options = run.options
+        # What is not set is left out: checking a None takes as long as checking a value.
+        asked: dict[str, Any] = {
+            name: value for name, value in options.__dict__.items() if name in ASKED and (value or value == 0)
+        }
         tool_choice = options.tool_choice if step.step == 1 else None
         # A step that has to call a tool gives no answer, and some servers put a schema for the answer first.
         must_call = tool_choice not in (None, "auto", "none")
+        if tool_choice is not None:
+            asked["tool_choice"] = tool_choice
+        if self.output is not None and not must_call:
+            asked["output_schema"] = self.output.schema
         return ChatRequest(
             model=self.provider.model,
             messages=tuple(step.messages) if options.system is None else (options.system, *step.messages),
             tools=self.tools.schemas,
-            tool_choice=tool_choice,
-            output_schema=None if self.output is None or must_call else self.output.schema,
-            temperature=options.temperature,
-            top_p=options.top_p,
-            max_tokens=options.max_tokens,
-            stop=options.stop,
-            seed=options.seed,
-            metadata=options.metadata,
-            extra=options.extra,
+            **asked,
         )
 
     def _call_tools(self, run: AgentRun, step: CallTools, *, streaming: bool) -> Flow[None]:

@@ -38,6 +38,7 @@ from tako.events import (
     ToolCall,
 )
 from tako.models import (
+    NOT_COUNTED,
     Capabilities,
     ChatRequest,
     ChatResponse,
@@ -45,7 +46,6 @@ from tako.models import (
     Part,
     TextPart,
     ThinkingPart,
-    Usage,
 )
 from tako.wire import END, NEED_DATA, End, NeedData
 
@@ -125,7 +125,7 @@ class StreamDecoder(ABC):
 
     def __init__(self) -> None:
         self.ended = False
-        self.usage = Usage()
+        self.usage = NOT_COUNTED
         # Made by the first `receive_data`: an empty deque takes as much memory as a whole decoder.
         self._pending: deque[ChatChunk] | None = None
 
@@ -256,7 +256,7 @@ class ResponseBuilder:
     def response(self, request_id: str | None = None) -> ChatResponse:
         """What there is. Without a ChatEnd the finish reason is "error"."""
         self._flush()
-        end = self._end or ChatEnd("error", Usage())
+        end = self._end or ChatEnd("error", NOT_COUNTED)
         return ChatResponse(
             message=Message.assistant(self._parts),
             finish_reason=end.finish_reason,

@@ -29,6 +29,7 @@ from tako.effects import Call, Emit, Flow
 from tako.errors import InvalidInput, ProviderError, TakoError
 from tako.events import ChatChunk, ChatEnd, ChatError, TextDelta, ToolCall
 from tako.models import (
+    NOT_COUNTED,
     Capabilities,
     ChatRequest,
     ChatResponse,
@@ -52,7 +53,6 @@ _DONE = object()
 
 WHOLE = frozenset((str, dict, list, Message, ChatResponse))
 """Types of whole answers: to ask an abstract class, as for Iterator, costs as much as the call."""
-NOT_COUNTED = Usage()
 
 
 class PythonProvider(Provider):
@@ -169,7 +169,7 @@ class _Reader:
         elif isinstance(item, ToolCallPart):
             chunks = [ToolCall(item)]
         elif isinstance(item, ChatError):
-            chunks = [item, ChatEnd("error", Usage())]
+            chunks = [item, ChatEnd("error", NOT_COUNTED)]
         elif isinstance(item, ChatChunk):
             chunks = [item]
         else:
@@ -181,12 +181,12 @@ class _Reader:
         if self._ended:
             return []
         calls = self._whole_calls()
-        return self.take([*calls, ChatEnd("tool_calls" if calls else "stop", Usage())])
+        return self.take([*calls, ChatEnd("tool_calls" if calls else "stop", NOT_COUNTED)])
 
     def broken(self, error: TakoError) -> list[ChatChunk]:
         if self._ended:
             return []
-        return self.take([ChatError(error), ChatEnd("error", Usage())])
+        return self.take([ChatError(error), ChatEnd("error", NOT_COUNTED)])
 
     def response(self) -> ChatResponse:
         """The whole; raises the error that broke it."""
@@ -206,7 +206,7 @@ class _Reader:
                 text = rest.get("text")
                 return [TextDelta(text)] if isinstance(text, str) and text else []
             case {"kind": "error", "message": str(message)}:
-                return [ChatError(ProviderError(message)), ChatEnd("error", Usage())]
+                return [ChatError(ProviderError(message)), ChatEnd("error", NOT_COUNTED)]
             case {"kind": "end", "finish_reason": reason, "usage": usage}:
                 calls = self._whole_calls()
                 return [*calls, ChatEnd(_finish_reason(reason), _checked(Usage, usage or {}))]
