@@ -1,66 +1,26 @@
-"""Calls: functions that are not ours. An `async def` is awaited here; a plain one gets a thread.
+"""Threads for functions that are not ours, under asyncio.
 
-| function    | runs                 | when it has to stop                                               |
-|-------------|----------------------|-------------------------------------------------------------------|
-| async def   | in the caller's task | it is cancelled, as asyncio cancels, and waited for                |
-| plain       | on its own thread    | its token is cancelled; it has GRACE to end; then it is left behind |
-
-The threads are daemons of our own and no executor's: an executor's would keep the interpreter from
-ending while a function that nobody waits for any more is still running.
-
-Invariants. A function sees the caller's context variables. What it still returns in its GRACE is
-the reply. StopIteration never leaves here, for in a generator it would look like an end.
+They are daemons of our own and no executor's: an executor's would keep the interpreter from ending
+while a function that nobody waits for any more is still running. What a call is, and what becomes of
+one that is cut short, is in tako.driving.calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tako.cancellation import CancellationToken
+from tako.driving.calls import GRACE
 from tako.driving.steps import Steps
-from tako.effects import Call
 from tako.errors import Cancelled
 
-__all__ = ["GRACE", "on_thread", "perform_call"]
+__all__ = ["on_thread"]
 
 T = TypeVar("T")
-
-GRACE = 0.05
-"""Seconds for a plain function to stop before it is left behind."""
-
-
-async def perform_call(effect: Call, steps: Steps[Any]) -> Any:
-    """The function's value, awaited if need be.
-
-    Raises what it raises, or Cancelled with `abandoned` if it would not stop.
-    """
-    token = steps.token.child() if steps.token is not None else CancellationToken()
-    keywords = dict(effect.keywords)
-    if effect.token_argument is not None:
-        keywords[effect.token_argument] = token
-    function = partial(effect.function, *effect.arguments, **keywords)
-    try:
-        if _is_coroutine_function(effect.function):
-            value = function()
-        else:
-            value = await on_thread(function, token, steps)
-        return await value if inspect.isawaitable(value) else value
-    except (StopIteration, StopAsyncIteration) as error:
-        raise RuntimeError(f"the function that was called raised {type(error).__name__}") from error
-    except asyncio.CancelledError as error:
-        token.cancel()
-        task = asyncio.current_task()
-        if task is not None and not task.cancelling():
-            raise RuntimeError("the function that was called was cancelled, and not by us") from error
-        raise
-    finally:
-        token.detach()
 
 
 async def on_thread(
@@ -101,10 +61,6 @@ async def on_thread(
 def _finish(finished: asyncio.Future[None]) -> None:
     if not finished.done():
         finished.set_result(None)
-
-
-def _is_coroutine_function(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 class _Outcome(Generic[T]):

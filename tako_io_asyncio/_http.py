@@ -1,4 +1,4 @@
-"""Sockets and TLS: the four operations of tako.driving.streams, and the loop that performs a script of them.
+"""Sockets and TLS: the four operations of tako.driving.streams.
 
 A ByteStream is a protocol that keeps what has arrived until it is read. asyncio's own StreamReader
 and StreamWriter take twice the memory and, with a timeout around each read, half as much time again.
@@ -32,15 +32,13 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any, cast
 
-from tako.driving.exchange import Exchange, Exchanges
+from tako.driving.async_http import AsyncNetwork
 from tako.driving.streams import Connect, NothingSent, Operation, Read, StartTls, Write
 from tako.driving.tls import apply_tls
-from tako.effects import HttpRequest, TlsOptions
-from tako.errors import TransportError
-from tako.wire import NEED_DATA
+from tako.effects import TlsOptions
 from tako_io_asyncio._calls import on_thread
 
-__all__ = ["ByteStream", "Network", "receive", "resolve"]
+__all__ = ["ByteStream", "Network", "look_up"]
 
 READ_SIZE = 65536
 HEAD_START = 0.25
@@ -49,65 +47,27 @@ NO_LIMIT = 86400.0
 """Our own limit is for the handshake too; asyncio's, of a minute, cannot be switched off."""
 
 
-async def resolve(host: str, port: int) -> tuple[str, ...]:
-    """Every address of a host, in the resolver's order; raises TransportError."""
-    try:
-        return await _look_up(host, port)
-    except OSError as error:
-        reason = error.strerror or error
-        raise TransportError(
-            f"no address of {host} can be found: {reason}; check the name", phase="resolve"
-        ) from error
-
-
-async def _look_up(host: str, port: int) -> tuple[str, ...]:
+async def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host, in the resolver's order, some of them twice; raises OSError."""
     # Not by the loop's own getaddrinfo: asyncio.run would not end before a resolver that hangs does.
     try:
         found = await on_thread(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
     except UnicodeError as error:
         raise OSError("it is not a host name") from error
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return [str(entry[4][0]) for entry in found]
 
 
-async def receive(exchange: Exchange[ByteStream]) -> bytes:
-    """What has arrived of the body, b"" at its end; raises TransportError, TimedOut, ProtocolError."""
-    while (data := exchange.take()) is NEED_DATA:
-        try:
-            received = await exchange.stream.read(exchange.read_seconds)
-        except OSError as error:
-            raise exchange.failure(error) from error
-        exchange.receive_data(received)
-    return data
-
-
-class Network:
+class Network(AsyncNetwork["ByteStream"]):
     """The connections of a Runtime in one event loop."""
 
     def __init__(self, environ: Mapping[str, str], *, max_idle_per_host: int, idle_seconds: float) -> None:
         self.loop = asyncio.get_running_loop()
-        self._exchanges: Exchanges[ByteStream] = Exchanges(
+        super().__init__(
             environ, self.loop.time, max_idle_per_host=max_idle_per_host, idle_seconds=idle_seconds
         )
         self._contexts: dict[TlsOptions | None, ssl.SSLContext] = {}
         self._patience = _Patience(self.loop)
         self._buffer = memoryview(bytearray(READ_SIZE))
-
-    async def open(self, request: HttpRequest) -> Exchange[ByteStream]:
-        """Send a request and wait for the head of its answer; raises what `Exchanges.open` does."""
-        script = self._exchanges.open(request)
-        try:
-            operation = next(script)
-            while True:
-                try:
-                    reply = await self._perform(operation)
-                except OSError as error:
-                    operation = script.throw(error)
-                else:
-                    operation = script.send(reply)
-        except StopIteration as stop:
-            return cast("Exchange[ByteStream]", stop.value)
-        finally:
-            script.close()
 
     def close(self) -> None:
         """Shut every idle connection."""
@@ -130,7 +90,7 @@ class Network:
 
     async def _connect(self, host: str, port: int) -> ByteStream:
         """To the first address that answers; the next is tried as well when one fails or is slow."""
-        waiting = deque((host,) if _is_address(host) else await _look_up(host, port))
+        waiting = deque((host,) if _is_address(host) else dict.fromkeys(await look_up(host, port)))
         if len(waiting) == 1:
             return await self._connect_to(waiting[0], port)
         failure: BaseException = OSError("the name has no address")

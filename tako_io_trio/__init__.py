@@ -2,14 +2,16 @@
 
 An adapter performs effects and decides nothing. What is decided, and where: which flow goes on and
 when it has to stop, in tako.driving.steps; which child of a Gather starts, in tako.driving.gathering;
-HTTP, connections and proxies, in tako.driving.exchange. What is trio's own is here:
+HTTP, connections and proxies, in tako.driving.exchange. The loops around them that only await, alike
+under asyncio and trio, are in tako.driving.async_*. What is trio's own is here:
 
-| file         | holds                                                                           |
-|--------------|---------------------------------------------------------------------------------|
-| _driver.py   | the loop: step the flow, perform one effect, feed back; cut it short when told to |
-| _http.py     | sockets and TLS                                                                 |
-| _calls.py    | functions that are not ours, on threads that can be left behind                 |
-| _gather.py   | flows side by side                                                              |
+| file         | holds                                                       |
+|--------------|-------------------------------------------------------------|
+| __init__.py  | the Runtime: how long its connections live                  |
+| _driver.py   | how one effect is cut short                                 |
+| _gather.py   | how a child of a Gather is started, heard and waited for    |
+| _calls.py    | threads that can be left behind                             |
+| _http.py     | sockets and TLS                                             |
 
 tako_io_asyncio is its twin, name by name.
 
@@ -24,13 +26,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import trio
 
 from tako.cancellation import CancellationToken
+from tako.driving.async_events import Events
+from tako.driving.clock import never_back
 from tako.driving.targets import MakesFlow, as_flow
 from tako.effects import Flow
 from tako.errors import InvalidInput
@@ -72,69 +76,6 @@ def stream(
     return Events(Driver(runtime or _default_runtime(), flow, cancel))
 
 
-class Events(Generic[T]):
-    """The events of one flow: `async for`, then `.result`. For one task at a time.
-
-    The flow is stepped when the next event is asked for, and at no other time. Close it, or leave
-    its `async with`, if you stop early. To stop it from another task, cancel its token.
-    """
-
-    __slots__ = ("__weakref__", "_driver", "_is_busy", "_pending")
-
-    def __init__(self, driver: Driver[T]) -> None:
-        self._driver = driver
-        self._pending: Iterator[Any] = iter(())
-        self._is_busy = False
-
-    def __aiter__(self) -> Events[T]:
-        return self
-
-    async def __anext__(self) -> Any:
-        for event in self._pending:
-            return event
-        self._enter()
-        try:
-            while (events := await self._driver.advance()) is not None:
-                self._pending = iter(events)
-                for event in self._pending:
-                    return event
-        finally:
-            self._is_busy = False
-        raise StopAsyncIteration
-
-    async def __aenter__(self) -> Events[T]:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Stop, and drop what was not read; what the flow still gives back is the result."""
-        self._enter()
-        try:
-            self._pending = iter(())
-            await self._driver.close()
-        finally:
-            self._is_busy = False
-
-    @property
-    def result(self) -> T:
-        """What the flow returned, once it has ended. Raises what it raised, InvalidInput before the end."""
-        return self._driver.result
-
-    def _enter(self) -> None:
-        if self._is_busy:
-            raise InvalidInput(
-                "another task is reading this stream; to stop it from elsewhere, cancel its token"
-            )
-        self._is_busy = True
-
-    def __del__(self) -> None:
-        self._driver.forget()
-
-
 class Runtime:
     """Owns the connections of everything that is run on it, for one run of trio at a time.
 
@@ -152,7 +93,7 @@ class Runtime:
         idle_seconds: float = 90.0,
     ) -> None:
         self.entropy = entropy
-        self.clock = clock or _real_time()
+        self.clock = clock or never_back(time.time)
         self._environ = os.environ if environ is None else environ
         self._max_idle_per_host = max_idle_per_host
         self._idle_seconds = idle_seconds
@@ -238,15 +179,3 @@ def _default_runtime() -> Runtime:
         runtime = Runtime()
         _default.set(runtime)
         return runtime
-
-
-def _real_time() -> Callable[[], float]:
-    """The system's clock, but for its steps back."""
-    latest = 0.0
-
-    def clock() -> float:
-        nonlocal latest
-        latest = max(latest, time.time())
-        return latest
-
-    return clock

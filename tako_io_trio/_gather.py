@@ -1,159 +1,67 @@
-"""Group: the children of a Gather, each a task with a driver of its own.
+"""Group: an AsyncGroup whose children live in a nursery in a system task of trio's.
 
-| who                 | does                                              | waits for                      |
-|---------------------|---------------------------------------------------|--------------------------------|
-| a child's task      | drives its flow, puts its events into the buffer  | room, while the group is open  |
-| the parent's driver | takes one event when it is asked for one          | an event, or the last end      |
-
-The tasks live in a nursery in a system task and not in one of the caller's, because they have to
-live while the consumer of the parent holds an event, and nothing may be held open around that. An
-error that left a system task would end the whole run of trio: so none does, they are the parent's.
-
-Invariants. Events come in the order of their arrival. The children are at most EVENT_BUFFER ahead of
-the consumer; once they are cancelled they get as much room again, for they have something left to
-say and the consumer may never read again. When `next_event` gives NO_MORE, or `stop` is done, no
-child is left.
+The nursery is none in the caller's task, because nothing may be held open while the consumer holds
+an event. An error that left a system task would end the whole run of trio: so none does, they are
+the parent's.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from contextvars import copy_context
-from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import trio
 
-from tako.cancellation import CancellationToken
-from tako.driving.gathering import Gathering
-from tako.driving.steps import Returned
-from tako.effects import EVENT_BUFFER, Effect, Failed, Flow, Gather, Outcome, Succeeded
-from tako.errors import Cancelled
+from tako.driving.async_driver import AsyncDriver
+from tako.driving.async_group import AsyncGroup
+from tako.effects import EVENT_BUFFER, Flow, Gather
 
-if TYPE_CHECKING:
-    from tako_io_trio._driver import Driver
-
-__all__ = ["NO_MORE", "Group"]
+__all__ = ["Group"]
 
 
-class _NoMore(Enum):
-    NO_MORE = "no more"
-
-
-NO_MORE: Final = _NoMore.NO_MORE
-
-
-class Group:
+class Group(AsyncGroup):
     """Flows side by side, and what they say."""
 
-    def __init__(self, parent: Driver[Any], effect: Gather) -> None:
-        token = parent.steps.token
-        self._parent = parent
-        self._gathering = Gathering(effect)
-        self._token = token.child() if token is not None else CancellationToken()
-        self._context = copy_context()
-        self._events: deque[Any] = deque()
-        self._room = trio.Semaphore(EVENT_BUFFER)
+    native_cancelled = trio.Cancelled
+
+    def __init__(self, parent: AsyncDriver[Any], effect: Gather) -> None:
+        super().__init__(parent, effect, _Room())
         self._news = trio.lowlevel.ParkingLot()
         self._nursery: trio.Nursery | None = None
-        self._is_gone = False
-        self._crash: BaseException | None = None
-        self._is_cancelled = False
-        self._is_stopping = False
         trio.lowlevel.spawn_system_task(self._host, name="tako Gather", context=self._context)
-
-    async def next_event(self) -> Any:
-        """The next event of any child, NO_MORE once all have ended."""
-        while not self._events:
-            if self._is_gone:
-                return NO_MORE
-            await self._news.park()
-        self._room.release()
-        return self._events.popleft()
-
-    def resume(self) -> Effect | Returned[Any]:
-        """Go on with the parent, after NO_MORE. Raises what no flow can handle: KeyboardInterrupt."""
-        self._token.detach()
-        if self._crash is not None:
-            raise self._crash
-        return self._gathering.resume(self._parent.steps)
-
-    def cancel(self) -> None:
-        """Start no more, and have those that run end. Idempotent."""
-        self._gathering.close()
-        if not self._is_cancelled:
-            self._is_cancelled = True
-            self._make_room(EVENT_BUFFER)
-        try:
-            self._token.cancel()
-        except Exception as error:  # a callback that somebody hung on the token of a call
-            self._crash = error
-
-    async def stop(self) -> None:
-        """Cancel the children and stay until they are gone, even if this is cancelled meanwhile."""
-        self._is_stopping = True
-        self.cancel()
-        self._make_room(self._room.statistics().tasks_waiting)
-        with trio.CancelScope(shield=True):
-            while not self._is_gone:
-                await self._news.park()
-        self._token.detach()
 
     async def _host(self) -> None:
         """The system task: lives from the first child to the last."""
-        try:
-            async with trio.open_nursery() as self._nursery:
-                self._start()
-        finally:
-            self._is_gone = True
-            self._news.unpark_all()
+        async with trio.open_nursery() as self._nursery:
+            self._start()
 
-    def _start(self) -> None:
-        """Start as many as may run."""
+    def _spawn(self, index: int, flow: Flow[Any]) -> None:
         assert self._nursery is not None
-        while (child := self._gathering.next_to_start()) is not None:
-            self._context.copy().run(partial(self._nursery.start_soon, self._drive, *child))
+        self._context.copy().run(partial(self._nursery.start_soon, self._drive, index, flow))
 
-    async def _drive(self, index: int, flow: Flow[Any]) -> None:
-        outcome: Outcome[Any] = Failed(Cancelled())
-        try:
-            outcome = await self._outcome(self._parent.child(flow, self._token))
-        except trio.Cancelled:
-            raise
-        except BaseException as crash:
-            self._crash = crash
-        finally:
-            self._gathering.ended(index, outcome)
-            if self._crash or not self._gathering.is_open or self._parent.steps.must_stop:
-                self.cancel()
-            else:
-                self._start()
+    async def _wait_for_news(self) -> None:
+        await self._news.park()
 
-    async def _outcome(self, driver: Driver[Any]) -> Outcome[Any]:
-        try:
-            while (events := await driver.advance()) is not None:
-                for event in events:
-                    await self._hand_over(event)
-                if self._is_stopping:
-                    break  # `close` tells the flow, and gives what it still gives back
-            await driver.close()
-            return Succeeded(driver.result)
-        except Exception as error:
-            return Failed(error)
-        finally:
-            await driver.close()
-
-    async def _hand_over(self, event: Any) -> None:
-        if self._is_stopping:
-            return
-        try:
-            self._room.acquire_nowait()
-        except trio.WouldBlock:
-            await self._room.acquire()
-        self._events.append(event)
+    def _tell(self) -> None:
         self._news.unpark_all()
 
-    def _make_room(self, count: int) -> None:
-        for _ in range(count):
-            self._room.release()
+    async def _outlast(self) -> None:
+        with trio.CancelScope(shield=True):
+            while not self._gathering.is_done:
+                await self._wait_for_news()
+
+
+class _Room:
+    """A semaphore that is no checkpoint while there is room: a child runs on, as it does under asyncio."""
+
+    def __init__(self) -> None:
+        self._places = trio.Semaphore(EVENT_BUFFER)
+
+    async def acquire(self) -> None:
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            await self._places.acquire()
+
+    def release(self) -> None:
+        self._places.release()

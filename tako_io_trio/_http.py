@@ -1,4 +1,4 @@
-"""Sockets and TLS: the four operations of tako.driving.streams, and the loop that performs a script of them.
+"""Sockets and TLS: the four operations of tako.driving.streams.
 
 A ByteStream is a socket, or trio's SSLStream on one. trio's own SocketStream does the same for
 half as much time again: it tries to read before it waits, which for a token that is still to come
@@ -25,74 +25,41 @@ import ssl
 import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import Any
 
 import trio
 
-from tako.driving.exchange import Exchange, Exchanges
+from tako.driving.async_http import AsyncNetwork
 from tako.driving.streams import Connect, NothingSent, Operation, Read, StartTls, Write
 from tako.driving.tls import apply_tls
-from tako.effects import HttpRequest, TlsOptions
-from tako.errors import TransportError
-from tako.wire import NEED_DATA
+from tako.effects import TlsOptions
 
-__all__ = ["ByteStream", "Network", "receive", "resolve"]
+__all__ = ["ByteStream", "Network", "look_up"]
 
 READ_SIZE = 65536
 HEAD_START = 0.25
 """Seconds that an address is tried before the next one is tried beside it: RFC 8305, section 5."""
 
 
-async def resolve(host: str, port: int) -> tuple[str, ...]:
-    """Every address of a host, in the resolver's order; raises TransportError."""
+async def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host, in the resolver's order, some of them twice; raises OSError."""
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a host name"
-        raise TransportError(
-            f"no address of {host} can be found: {reason}; check the name", phase="resolve"
-        ) from error
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    except UnicodeError as error:
+        raise OSError("it is not a host name") from error
+    return [str(entry[4][0]) for entry in found]
 
 
-async def receive(exchange: Exchange[ByteStream]) -> bytes:
-    """What has arrived of the body, b"" at its end; raises TransportError, TimedOut, ProtocolError."""
-    while (data := exchange.take()) is NEED_DATA:
-        try:
-            received = await exchange.stream.read(exchange.read_seconds)
-        except OSError as error:
-            raise exchange.failure(error) from error
-        exchange.receive_data(received)
-    return data
-
-
-class Network:
+class Network(AsyncNetwork["ByteStream"]):
     """The connections of a Runtime in one run of trio."""
 
     def __init__(self, environ: Mapping[str, str], *, max_idle_per_host: int, idle_seconds: float) -> None:
         self.run = trio.lowlevel.current_trio_token()
-        self._exchanges: Exchanges[ByteStream] = Exchanges(
+        super().__init__(
             environ, trio.current_time, max_idle_per_host=max_idle_per_host, idle_seconds=idle_seconds
         )
         self._contexts: dict[TlsOptions | None, ssl.SSLContext] = {}
         self._patience = _Patience()
-
-    async def open(self, request: HttpRequest) -> Exchange[ByteStream]:
-        """Send a request and wait for the head of its answer; raises what `Exchanges.open` does."""
-        script = self._exchanges.open(request)
-        try:
-            operation = next(script)
-            while True:
-                try:
-                    reply = await self._perform(operation)
-                except OSError as error:
-                    operation = script.throw(error)
-                else:
-                    operation = script.send(reply)
-        except StopIteration as stop:
-            return cast("Exchange[ByteStream]", stop.value)
-        finally:
-            script.close()
 
     async def watch(self) -> None:
         """Find what waits too long, until this is cancelled; then shut every idle connection."""

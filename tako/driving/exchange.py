@@ -1,22 +1,7 @@
 """HTTP exchanges over byte streams: everything that an adapter need not decide.
 
-An adapter performs the operations of streams.py, and this is its whole part:
-
-    async def open(self, request):
-        script = self._exchanges.open(request)
-        ...                                   # perform, send and throw, until StopIteration
-        finally: script.close()               # shuts what was half open, also after a cancel
-
-    async def receive(self, exchange):
-        while (data := exchange.take()) is NEED_DATA:
-            try:
-                received = await self._read(exchange.stream, exchange.read_seconds)
-            except OSError as error:
-                raise exchange.failure(error) from error
-            exchange.receive_data(received)
-        return data                           # b"" at the end of the body
-
-and `exchange.close()` at Close and when the flow ends, `exchanges.close()` when the runtime does.
+An adapter performs the operations of streams.py, and the loop that does so is in async_http.py. It
+closes an exchange at Close and when the flow ends, and `Exchanges` when the runtime does.
 
 A stream belongs to one owner at a time, who shuts it:
 

@@ -26,7 +26,7 @@ __all__ = ["Gathering"]
 class Gathering:
     """The state of one Gather; the driver starts, reports and stops."""
 
-    __slots__ = ("_flows", "_limit", "_next", "_on_error", "_outcomes", "_running", "error", "is_open")
+    __slots__ = ("_flows", "_limit", "_next", "_on_error", "_outcomes", "error", "is_open", "running")
 
     def __init__(self, effect: Gather) -> None:
         self._flows = effect.flows
@@ -34,24 +34,25 @@ class Gathering:
         self._on_error = effect.on_error
         self._outcomes: list[Outcome[Any] | None] = [None] * len(effect.flows)
         self._next = 0
-        self._running = 0
+        self.running = 0
+        """How many children have started and not ended."""
         self.is_open = True
         self.error: Exception | None = None
         """The failure that closed it, to be thrown into the parent."""
 
     def next_to_start(self) -> tuple[int, Flow[Any]] | None:
         """The next child to start, with its number, or None; call until None."""
-        if not self.is_open or self._running >= self._limit or self._next >= len(self._flows):
+        if not self.is_open or self.running >= self._limit or self._next >= len(self._flows):
             return None
         index = self._next
         self._next += 1
-        self._running += 1
+        self.running += 1
         return index, self._flows[index]
 
     def ended(self, index: int, outcome: Outcome[Any]) -> None:
         """A child returned or raised. Afterwards look at `is_open`: if False, cancel the others."""
         self._outcomes[index] = outcome
-        self._running -= 1
+        self.running -= 1
         if type(outcome) is Failed and self._on_error is OnError.STOP and self.is_open:
             self.error = outcome.error
             self.close()
@@ -66,7 +67,7 @@ class Gathering:
 
     @property
     def is_done(self) -> bool:
-        return self._running == 0 and self._next >= len(self._flows)
+        return self.running == 0 and self._next >= len(self._flows)
 
     def outcomes(self) -> list[Outcome[Any]]:
         """All outcomes, in the order of the flows; only when done. Raises the error that closed it."""

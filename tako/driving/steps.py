@@ -14,7 +14,8 @@ rules of cancelling; those are here, once, for all adapters and the simulator.
 
 Invariants. An effect is only handed to the driver while its frame is running, but for Emit, which
 is always allowed: a cancelled flow may still say what it has. A flow that swallows Cancelled for
-ever is closed after MAX_REFUSALS tries. Nothing here recurses, however many flows are nested.
+ever is closed after MAX_REFUSALS tries, and so is one that is unwound and emits for ever. Nothing
+here recurses, however many flows are nested.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = ["Returned", "Steps"]
 T = TypeVar("T")
 
 MAX_REFUSALS = 100
+WOULD_NOT_STOP = "cancelled: the flow would not stop and was closed"
 
 _Resumption: TypeAlias = tuple[Callable[[Any], Effect], Any]
 """Which flow is resumed next, and with what: its `send` or `throw`, and the argument."""
@@ -120,6 +122,19 @@ class Steps(Generic[T]):
         self._cancelled = True
         return self.throw(Cancelled())
 
+    def unwind(self) -> Returned[T]:
+        """Cancel the flow and run it to its end while nobody listens; raises what it raises.
+
+        For a driver that has to stop. Nothing is left to perform then, and events are dropped.
+        """
+        step = self.cancel()
+        for _ in range(MAX_REFUSALS):
+            if isinstance(step, Returned):
+                return step
+            step = self.send(None)
+        self.close()
+        raise Cancelled(WOULD_NOT_STOP)
+
     def close(self) -> None:
         """Close what is left of the flow, innermost first, all of it whatever one of them raises."""
         if self._frames:
@@ -192,7 +207,7 @@ class Steps(Generic[T]):
             frame.flow.close()
         except Exception as error:
             return self._pop(None, error)
-        return self._pop(None, Cancelled("cancelled: the flow would not stop and was closed"))
+        return self._pop(None, Cancelled(WOULD_NOT_STOP))
 
     def _pop(self, value: Any, error: Exception | None) -> _Resumption | Returned[T]:
         """The innermost flow has ended: resume its parent with the result."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tako.cancellation import CancellationToken
+from tako.driving.calls import GRACE
 from tako.effects import (
     Call,
     Close,
@@ -38,10 +39,7 @@ from tako.testing.faults import Faults
 from tako.testing.vendor import Answer, Hangup, Pause, ReceivedRequest, Reset, ScriptedVendor
 from tako.wire.route import Origin, parse_url
 
-__all__ = ["GRACE", "Wait", "World"]
-
-GRACE = 0.05
-"""Seconds that a called function is given to stop before it is left behind."""
+__all__ = ["Wait", "World"]
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tako.cancellation import CancellationToken
+from tako.driving.async_http import receive
 from tako.driving.streams import NothingSent
 from tako.effects import Close, Emit, Flow, HttpRequest, Receive, Send, TlsOptions, Within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
@@ -152,7 +153,7 @@ class HttpCases:
                     network = await runtime.network()
                     exchange = await network.open(get(f"http://127.0.0.1:{port}"))
                     stream = exchange.stream
-                    while await arm.module._driver.receive(exchange):
+                    while await receive(exchange):
                         pass
                     time.sleep(0.05)
                     assert stream.readable()

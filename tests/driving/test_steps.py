@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -342,6 +343,42 @@ def test_an_expired_flow_that_would_not_stop_is_closed_and_its_parent_goes_on() 
     clock.now = 5.0
     assert steps.interrupt() == Now()
     assert steps.send(0.0) == Returned(["TimedOut", 0.0])
+
+
+def babbling(seen: list[int]) -> Flow[None]:
+    """A flow that only emits, for ever."""
+    for number in count():
+        seen.append(number)
+        try:
+            yield Emit([number])
+        except Cancelled:
+            continue
+
+
+def test_unwound_a_flow_runs_to_its_end_and_nobody_hears_it() -> None:
+    steps, _, _ = started(asks(Sleep(9), Emit(["x"]), Within(1, asks(Now()))))
+    assert steps.unwind() == Returned(["Cancelled", None, "Cancelled"])
+
+
+def test_unwound_a_flow_raises_what_it_raises() -> None:
+    def stubborn() -> Flow[None]:
+        try:
+            yield Sleep(9)
+        finally:
+            raise TransportError("gone", phase="body")
+
+    steps, _, _ = started(stubborn())
+    with pytest.raises(TransportError, match="gone"):
+        steps.unwind()
+
+
+def test_unwound_a_flow_that_emits_for_ever_is_closed() -> None:
+    seen: list[int] = []
+    steps, _, _ = started(babbling(seen))
+    with pytest.raises(Cancelled, match="would not stop"):
+        steps.unwind()
+    assert len(seen) == MAX_REFUSALS + 2
+    steps.close()  # it is closed already
 
 
 def stone_deaf() -> Flow[None]:

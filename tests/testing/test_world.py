@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tako.driving.calls import GRACE
 from tako.effects import Call, Close, Flow, HttpHead, HttpRequest, Now, Receive, Resolve, Send, Sleep, Within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
 from tako.testing import Answer, Faults, Hangup, Pause, Reset, ScriptedVendor, Simulator, strategies
-from tako.testing.world import GRACE, Wait
+from tako.testing.world import Wait
 
 REQUEST = HttpRequest("POST", "http://a.test/path?q=1", (("X-Name", "value"),), b"body")
 
