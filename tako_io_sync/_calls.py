@@ -22,6 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
+from tako.driving.calls import GRACE
 from tako.effects import Call
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ __all__ = ["WAKE", "Interrupted", "on_worker", "perform_call"]
 
 T = TypeVar("T")
 _Outcome: TypeAlias = tuple[Any, BaseException | None]
-
-GRACE = 0.05
-"""Seconds that a function gets to stop after its token was cancelled."""
 
 
 class _Wake:
@@ -54,8 +52,8 @@ class Interrupted(Exception):
 
 def perform_call(driver: Driver, effect: Call) -> Any:
     """The value of the function, awaited if need be; raises what it raises, or Interrupted."""
-    keywords = effect.keywords
-    if not driver.can_stop:
+    keywords, steps = effect.keywords, driver.steps
+    if steps.token is None and steps.deadline is None:
         if effect.token_argument is not None:
             keywords = {**keywords, effect.token_argument: CancellationToken()}
         try:
@@ -63,7 +61,7 @@ def perform_call(driver: Driver, effect: Call) -> Any:
         except (StopIteration, StopAsyncIteration) as error:
             raise _no_end(error) from error
         return _await(driver, value, None) if isinstance(value, Awaitable) else value
-    parent = driver.steps.token
+    parent = steps.token
     token = CancellationToken() if parent is None else parent.child()
     if effect.token_argument is not None:
         keywords = {**keywords, effect.token_argument: token}

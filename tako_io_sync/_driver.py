@@ -146,10 +146,7 @@ class Driver:
     def unwind(self) -> None:
         """End the flow without doing anything for it any more; what it still gives back is kept."""
         try:
-            effect = self.steps.cancel()
-            while type(effect) is not Returned:
-                effect = self.steps.send(None)  # it may emit; every other effect was refused
-            self.returned = effect
+            self.returned = self.steps.unwind()
         except Exception as error:
             self.error = error
 

@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any
 
+from tako.driving.calls import GRACE
 from tako.errors import Cancelled
 
 __all__ = ["PrivateLoop"]
 
-GRACE = 0.05
 WORDS = "the awaited function was cancelled"
 
 

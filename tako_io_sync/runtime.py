@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import requests
 
 from tako.cancellation import CancellationToken
+from tako.driving.clock import never_back
 from tako.driving.targets import MakesFlow, as_flow
 from tako.effects import Flow
 from tako.errors import InvalidInput
@@ -27,17 +28,6 @@ from tako_io_sync._watchdog import Watchdog
 __all__ = ["EventStream", "Runtime", "default_runtime"]
 
 T = TypeVar("T")
-
-
-class _Clock:
-    """The time of day, but for the times when somebody sets it back."""
-
-    def __init__(self) -> None:
-        self._latest = 0.0
-
-    def __call__(self) -> float:
-        self._latest = max(self._latest, time.time())
-        return self._latest
 
 
 class Runtime:
@@ -64,7 +54,7 @@ class Runtime:
             raise InvalidInput("max_threads: expected an int of at least 1")
         self.max_threads = max_threads
         self.entropy = entropy
-        self.clock: Callable[[], float] = clock or _Clock()
+        self.clock: Callable[[], float] = clock or never_back(time.time)
         self.transport = Transport(session)
         self.watchdog = Watchdog()
         _runtimes.add(self)

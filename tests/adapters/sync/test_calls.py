@@ -258,6 +258,7 @@ def test_time_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert abs(runtime.run(now()) - time.time()) < 5
     times = iter([2e12, 1e12, 3e12])
     monkeypatch.setattr(time, "time", lambda: next(times))
+    runtime = Runtime()
     assert [runtime.run(now()) for _ in range(3)] == [2e12, 2e12, 3e12]
 
 
