@@ -86,6 +86,7 @@ def compare(ours: Work, floor: Work, seconds: float) -> Comparison:
     rounds = [_rounds(work) for work in (ours, floor)]
     pairs: list[tuple[float, float]] = []
     gc.collect()
+    gc.freeze()  # what other benches have loaded is not walked through again and again in this one
     end = perf_counter() + seconds
     before = speed()
     while len(pairs) < LEAST_PAIRS or perf_counter() < end:

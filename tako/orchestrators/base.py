@@ -98,7 +98,7 @@ def messages_of(prompt: str | Message | Sequence[Message], argument: str = "prom
     """The messages in a prompt or a history; raises InvalidInput naming the argument."""
     if isinstance(prompt, str):
         return [Message.user(prompt)]
-    if isinstance(prompt, Message):
+    if type(prompt) is Message:
         return [prompt]
     if isinstance(prompt, Sequence) and not isinstance(prompt, bytes):
         for index, message in enumerate(prompt):

@@ -101,12 +101,13 @@ class PythonProvider(Provider):
     def _answer(
         self, function: _Function, request: ChatRequest, *, stream: bool, relay: Relay | None
     ) -> Flow[ChatResponse]:
-        reader = _Reader()
+        reader: _Reader | None = None  # a whole answer that nobody watches needs none
         payload = request if function.wants_request else _as_dict(request, stream=stream)
         try:
             value = yield from self._ask(function.call, payload)
             if type(value) not in WHOLE and isinstance(value, Iterator | AsyncIterator):
                 step = _next if isinstance(value, Iterator) else _anext
+                reader = _Reader()
                 while (item := (yield from self._ask(step, value))) is not _DONE:
                     chunks = reader.read(item)
                     if relay is not None and (events := relay(chunks)):
@@ -116,9 +117,11 @@ class PythonProvider(Provider):
                 response = _response(value)
                 if relay is None:
                     return response
+                reader = _Reader()
                 chunks = reader.take(chunks_of(response))
         except TakoError as error:
             error.provider = error.provider or self.id
+            reader = reader or _Reader()
             chunks = reader.broken(error)
         if relay is not None and (events := relay(chunks)):
             yield Emit(events)

@@ -185,12 +185,12 @@ class SSEParser:
         if self._after_cr or b"\r" in data:
             data = self._with_line_feeds(data)
         line = self._line
-        cut = data.rfind(b"\n") + 1
-        if not cut:
+        if b"\n" not in data:
             line += data
             if len(line) > self._max_event_size:
                 self._fail("a line")
             return []
+        cut = data.rfind(b"\n") + 1
         lines = b"".join((line, data[:cut])) if line else data[:cut]
         line[:] = data[cut:]
         blocks = self._parse(lines)

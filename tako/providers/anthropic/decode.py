@@ -95,7 +95,6 @@ class MessagesDecoder(AnswerDecoder):
         self._counts: dict[str, Any] = {}
 
     def decode(self, data: bytes, chunks: list[ChatChunk]) -> None:
-        append = chunks.append
         for payload in self._sse.feed_data(data):
             try:
                 event = from_json(payload)
@@ -107,7 +106,7 @@ class MessagesDecoder(AnswerDecoder):
                     text = delta["text"]
                     if type(text) is str:
                         if text:
-                            append(TextDelta(text))
+                            chunks.append(TextDelta(text))
                         continue
             except (KeyError, TypeError):
                 pass  # not the common case, so `_read` finds out what it is

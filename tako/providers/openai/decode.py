@@ -70,7 +70,6 @@ class ChatDecoder(AnswerDecoder):
         self._has_choice = False
 
     def decode(self, data: bytes, chunks: list[ChatChunk]) -> None:
-        append = chunks.append
         for payload in self._sse.feed_data(data):
             try:
                 event = from_json(payload)
@@ -91,7 +90,7 @@ class ChatDecoder(AnswerDecoder):
                     text = delta["content"]
                     if type(text) is str:
                         if text:
-                            append(TextDelta(text))
+                            chunks.append(TextDelta(text))
                         continue
             except (KeyError, TypeError, ValueError):
                 pass  # not the common case, so `_read` finds out what it is
