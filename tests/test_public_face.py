@@ -180,8 +180,8 @@ def test_a_provider_blocking() -> None:
 def test_a_provider_async(within: Any) -> None:
     async def main() -> None:
         provider = Fake("Hello you")
-        assert (await provider.chat_async(REQUEST)).text == "Hello you"
-        async with provider.stream_async(REQUEST) as chunks:
+        assert (await provider.chat(REQUEST)).text == "Hello you"
+        async with provider.stream(REQUEST) as chunks:
             assert [chunk.kind async for chunk in chunks] == ["delta", "delta", "end"]
         assert chunks.result.text == "Hello you"
 

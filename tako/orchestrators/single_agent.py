@@ -194,15 +194,15 @@ class SingleAgent(Orchestrator[OutputT]):
     def _call_model(self, run: AgentRun, step: CallModel, *, streaming: bool) -> Flow[None]:
         request = self.request(run, step)
         if not streaming:
-            response = yield from self.provider.chat(request)
+            response = yield from self.provider.chat_flow(request)
             run.feed(ModelReplied(response, self._wants_output))
             return
         yield Emit((StepStart(step.step, f"turn_{run.run_id}_{step.step}"),))
         if self.provider.capabilities.supports_streaming:
-            response = yield from self.provider.stream(request, _relay(step.step))
+            response = yield from self.provider.stream_flow(request, _relay(step.step))
             run.feed(ModelReplied(response, self._wants_output))
         else:
-            response = yield from self.provider.chat(request)
+            response = yield from self.provider.chat_flow(request)
             run.feed(ModelReplied(response, self._wants_output))  # first, so that a cancel does not lose it
             if events := _shown(step.step, response.message):
                 yield Emit(events)

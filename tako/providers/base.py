@@ -1,6 +1,6 @@
 """What a provider is, and the two machines that every provider shares.
 
-A provider turns a ChatRequest into a ChatResponse by two flows: `chat`, and `stream`, which also
+A provider turns a ChatRequest into a ChatResponse by two flows: `chat_flow`, and `stream_flow`, which also
 emits the answer piece by piece. `relay` is what becomes of the pieces: it is given each batch of
 chunks and returns the events to emit (none is fine), so that an agent can show them as its own.
 
@@ -64,18 +64,18 @@ def as_they_are(chunks: list[ChatChunk]) -> Sequence[Any]:
 
 
 class Provider(ABC):
-    """A model that can be asked. Write `chat` and `stream`; the rest follows from them."""
+    """A model that can be asked. Write `chat_flow` and `stream_flow`; the rest follows from them."""
 
     id: str
     model: str = ""
     capabilities: Capabilities = Capabilities()
 
     @abstractmethod
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         """Ask for a whole answer; raises a TakoError."""
 
     @abstractmethod
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         """Ask for an answer in pieces, emit what `relay` makes of them, return the whole.
 
         Every failure is told as ChatError and ChatEnd first, and then raised.
@@ -85,14 +85,12 @@ class Provider(ABC):
         return f"<{type(self).__name__} {self.id}>"
 
     def chat_sync(self, request: ChatRequest, *, cancel: CancellationToken | None = None) -> ChatResponse:
-        """`chat`, blocking."""
-        return _adapters.run_sync(self.chat(request), cancel)
+        """Ask for a whole answer, blocking; raises a TakoError."""
+        return _adapters.run_sync(self.chat_flow(request), cancel)
 
-    async def chat_async(
-        self, request: ChatRequest, *, cancel: CancellationToken | None = None
-    ) -> ChatResponse:
-        """`chat` under asyncio or trio, whichever is running."""
-        return await _adapters.run_async(self.chat(request), cancel)
+    async def chat(self, request: ChatRequest, *, cancel: CancellationToken | None = None) -> ChatResponse:
+        """Ask for a whole answer under asyncio or trio, whichever is running."""
+        return await _adapters.run_async(self.chat_flow(request), cancel)
 
     def stream_sync(
         self, request: ChatRequest, *, cancel: CancellationToken | None = None
@@ -101,13 +99,13 @@ class Provider(ABC):
 
         A failure is a ChatError among the chunks; `chunks.result` raises it.
         """
-        return _adapters.stream_sync(lambda: _telling(self.stream(request)), cancel)
+        return _adapters.stream_sync(lambda: _telling(self.stream_flow(request)), cancel)
 
-    def stream_async(
+    def stream(
         self, request: ChatRequest, *, cancel: CancellationToken | None = None
     ) -> AsyncEvents[ChatChunk, ChatResponse]:
-        """The chunks under asyncio or trio: `async with p.stream_async(r) as chunks: ...`."""
-        return _adapters.stream_async(lambda: _telling(self.stream(request)), cancel)
+        """The chunks under asyncio or trio: `async with p.stream(r) as chunks: ...`."""
+        return _adapters.stream_async(lambda: _telling(self.stream_flow(request)), cancel)
 
 
 def _telling(flow: Flow[ChatResponse]) -> Flow[Any]:

@@ -64,7 +64,7 @@ class Fake(Provider):
         self._counter = itertools.count()  # counts from several threads without a lock
         self.call_count = 0
 
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         reply = self._next_reply(request)
         if self._delay:
             yield Sleep(self._delay)
@@ -74,7 +74,7 @@ class Fake(Provider):
         builder.add(_chunks(reply))
         return builder.finish()
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         builder, chunks = ResponseBuilder(), _chunks(self._next_reply(request))
         try:
             for chunk in chunks:

@@ -89,7 +89,7 @@ class HttpProvider(Provider):
         message, code = error.get("message"), error.get("code") or error.get("type")
         return (message if isinstance(message, str) else None), (None if code is None else str(code))
 
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         head = None
         try:
             head = yield Send(self.http_request(request, stream=False))
@@ -111,7 +111,7 @@ class HttpProvider(Provider):
             self._sign(error, request, head)
             raise
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         decoder, builder, head = self.decoder(), ResponseBuilder(), None
         try:
             head = yield Send(self.http_request(request, stream=True))

@@ -92,10 +92,10 @@ class PythonProvider(Provider):
             supports_tools=True,
         )
 
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         return self._answer(self._chat, request, stream=False, relay=None)
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         return self._answer(self._stream, request, stream=True, relay=relay)
 
     def _answer(

@@ -170,7 +170,7 @@ class _ProviderSuite:
         """Ask once; what came of it, and the simulator that it happened in."""
         provider = self._make_provider()
         simulator = Simulator(vendor=ScriptedVendor(answer), faults=faults)
-        flow = provider.stream(self._request) if streaming else provider.chat(self._request)
+        flow = provider.stream_flow(self._request) if streaming else provider.chat_flow(self._request)
         run = simulator.stream(flow)
         return _observe(run), simulator
 

@@ -78,7 +78,7 @@ under an event loop nobody would read then, and a driver that reads ahead would 
 
 
 def read_sync(provider: Provider, on_text: OnText) -> None:
-    for event in tako_io_sync.stream(provider.stream(REQUEST)):
+    for event in tako_io_sync.stream(provider.stream_flow(REQUEST)):
         if type(event) is TextDelta and (seconds := on_text()):
             time.sleep(seconds)
 
@@ -88,7 +88,7 @@ def read_async(
 ) -> Callable[[Provider, OnText], None]:
     def read(provider: Provider, on_text: OnText) -> None:
         async def reading() -> None:
-            async for event in module.stream(provider.stream(REQUEST)):
+            async for event in module.stream(provider.stream_flow(REQUEST)):
                 if type(event) is TextDelta and (seconds := on_text()):
                     await sleep(seconds)
 

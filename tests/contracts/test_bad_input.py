@@ -142,7 +142,8 @@ def closed_port() -> Iterator[int]:
 @vendors
 def test_an_unreachable_host(driver: Driver, vendor: str, closed_port: int) -> None:
     seen = driver.observe(
-        ScriptedVendor(Answer()), lambda url: VENDORS[vendor](f"http://127.0.0.1:{closed_port}").chat(REQUEST)
+        ScriptedVendor(Answer()),
+        lambda url: VENDORS[vendor](f"http://127.0.0.1:{closed_port}").chat_flow(REQUEST),
     )
     assert isinstance(seen.outcome, Failed)
     error = seen.outcome.error
@@ -154,7 +155,8 @@ def test_an_unreachable_host(driver: Driver, vendor: str, closed_port: int) -> N
 @vendors
 def test_a_host_that_does_not_exist(driver: Driver, vendor: str) -> None:
     seen = driver.observe(
-        ScriptedVendor(Answer()), lambda url: VENDORS[vendor]("http://no-such-host.invalid").chat(REQUEST)
+        ScriptedVendor(Answer()),
+        lambda url: VENDORS[vendor]("http://no-such-host.invalid").chat_flow(REQUEST),
     )
     assert isinstance(seen.outcome, Failed)
     error = seen.outcome.error
@@ -165,7 +167,8 @@ def test_a_host_that_does_not_exist(driver: Driver, vendor: str) -> None:
 @vendors
 def test_tls_to_a_server_without_it(driver: Driver, vendor: str) -> None:
     seen = driver.observe(
-        ScriptedVendor(Answer()), lambda url: VENDORS[vendor](url.replace("http:", "https:")).chat(REQUEST)
+        ScriptedVendor(Answer()),
+        lambda url: VENDORS[vendor](url.replace("http:", "https:")).chat_flow(REQUEST),
     )
     assert isinstance(seen.outcome, Failed)
     error = seen.outcome.error

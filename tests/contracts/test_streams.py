@@ -44,7 +44,7 @@ vendors = pytest.mark.parametrize("subject", VENDORS, ids=lambda subject: subjec
 
 def told(provider: Provider) -> Any:
     """The stream as somebody sees it who iterates over a provider."""
-    return _telling(provider.stream(REQUEST))
+    return _telling(provider.stream_flow(REQUEST))
 
 
 @drivers
@@ -140,7 +140,7 @@ def test_10_any_whole_answer_is_a_response_or_a_tako_error(
 ) -> None:
     answer = Answer((body,) if body and status != 204 else (), status)
     seen = driver.observe(
-        ScriptedVendor(answer), lambda url: within(20, subject.provider(url, []).chat(REQUEST))
+        ScriptedVendor(answer), lambda url: within(20, subject.provider(url, []).chat_flow(REQUEST))
     )
     if isinstance(seen.outcome, Failed):
         assert isinstance(seen.outcome.error, TakoError)
@@ -169,7 +169,7 @@ def test_5_a_refusal_keeps_all_that_the_vendor_said(
 
     def flow(url: str) -> Any:
         provider = subject.provider(url, [])
-        return told(provider) if streaming else provider.chat(REQUEST)
+        return told(provider) if streaming else provider.chat_flow(REQUEST)
 
     seen = driver.observe(ScriptedVendor(answer), flow)
     assert isinstance(seen.outcome, Failed) and isinstance(seen.outcome.error, ProviderError)

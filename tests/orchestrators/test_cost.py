@@ -26,13 +26,13 @@ class Instant(Provider):
     def __init__(self, calls: int) -> None:
         self._left = calls
 
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         self._left -= 1
         return CALLING if self._left >= 0 else DONE
         yield
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
-        return self.chat(request)
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+        return self.chat_flow(request)
 
 
 @tool

@@ -274,7 +274,7 @@ def test_calls_in_an_answer_that_broke_off_are_not_run() -> None:
         ran.append("act")
 
     class Breaking(Fake):
-        def chat(self, request: ChatRequest) -> Any:
+        def chat_flow(self, request: ChatRequest) -> Any:
             partial = ChatResponse(message=Message.assistant([call("1", "act")]), finish_reason="error")
             raise TransportError("gone", partial=partial)
             yield
@@ -477,7 +477,7 @@ def _assert_events_in_order(events: list[Any]) -> None:
 
 def test_usage_of_a_failed_answer_counts() -> None:
     class Counting(Fake):
-        def chat(self, request: ChatRequest) -> Any:
+        def chat_flow(self, request: ChatRequest) -> Any:
             partial = ChatResponse(message=Message.assistant("x"), usage=Usage(output_tokens=9))
             raise TransportError("gone", partial=partial)
             yield

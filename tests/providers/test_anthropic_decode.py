@@ -96,7 +96,7 @@ def answer(*content: Any, reason: str | None = "end_turn") -> dict[str, Any]:
 
 
 def whole(payload: Any) -> ChatResponse:
-    response, _, _ = play(Anthropic("m", "").chat(REQUEST), [json.dumps(payload).encode()])
+    response, _, _ = play(Anthropic("m", "").chat_flow(REQUEST), [json.dumps(payload).encode()])
     return response
 
 
@@ -127,7 +127,7 @@ def test_a_whole_answer() -> None:
 def test_the_flow_streams_and_returns_the_whole() -> None:
     body = event_stream(START, grown(0, "text_delta", text="Hi"), ended(), STOP)
     headers = (("content-type", "text/event-stream"), ("request-id", "r1"))
-    response, emitted, request = play(Anthropic("m", "").stream(REQUEST), [body], 200, headers)
+    response, emitted, request = play(Anthropic("m", "").stream_flow(REQUEST), [body], 200, headers)
     assert (response.text, response.request_id, len(emitted)) == ("Hi", "r1", 2)
     assert from_json(request.body)["stream"] is True
 

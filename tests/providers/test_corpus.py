@@ -48,7 +48,7 @@ def every(wanted: Any = lambda exchange: True) -> list[Any]:
 def decoded(name: str, exchange: Exchange) -> tuple[ChatResponse | None, TakoError | None]:
     """The response as far as it came, and the error, through the flows that users call."""
     provider = PROVIDERS[name]
-    flow = provider.stream(REQUEST) if exchange.is_stream else provider.chat(REQUEST)
+    flow = provider.stream_flow(REQUEST) if exchange.is_stream else provider.chat_flow(REQUEST)
     try:
         response, _, _ = play(flow, [exchange.body], exchange.status, exchange.headers)
     except TakoError as error:

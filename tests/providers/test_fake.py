@@ -44,11 +44,11 @@ OPAQUE = OpaquePart(replay=Replay(vendor="v", data={}))
 
 
 def chat(fake: Fake) -> ChatResponse:
-    return Simulator().run(fake.chat(REQUEST))
+    return Simulator().run(fake.chat_flow(REQUEST))
 
 
 def stream(fake: Fake) -> tuple[list[ChatChunk], ChatResponse]:
-    run = Simulator()._start(fake.stream(REQUEST), None)
+    run = Simulator()._start(fake.stream_flow(REQUEST), None)
     return list(run), run.result
 
 
@@ -136,7 +136,7 @@ def test_an_error_is_raised_after_it_was_told(error: ProviderError) -> None:
     assert caught.value is error and isinstance(error.partial, ChatResponse)
     told: list[Any] = []
     with pytest.raises(type(error)):
-        for chunk in Simulator()._start(Fake(script=[error]).stream(REQUEST), None):
+        for chunk in Simulator()._start(Fake(script=[error]).stream_flow(REQUEST), None):
             told.append(chunk)
     assert [type(chunk) for chunk in told] == [ChatError, ChatEnd]
     assert told[-1].finish_reason == "error"
@@ -149,21 +149,23 @@ def test_a_truncated_answer_never_looks_whole() -> None:
     assert caught.value.partial.finish_reason == "error"
     told: list[Any] = []
     with pytest.raises(TransportError):
-        for chunk in Simulator()._start(Fake(script=[Truncated("half an")]).stream(REQUEST), None):
+        for chunk in Simulator()._start(Fake(script=[Truncated("half an")]).stream_flow(REQUEST), None):
             told.append(chunk)
     assert [chunk.kind for chunk in told] == ["delta", "delta", "error", "end"]
 
 
 def test_a_delay_passes_before_an_answer_and_between_pieces() -> None:
     simulator = Simulator()
-    simulator.run(Fake("a b", delay_ms=250).chat(REQUEST))
+    simulator.run(Fake("a b", delay_ms=250).chat_flow(REQUEST))
     assert simulator.now == 0.25
-    simulator.run(Fake("a b", delay_ms=250).stream(REQUEST))
+    simulator.run(Fake("a b", delay_ms=250).stream_flow(REQUEST))
     assert simulator.now == 0.25 + 3 * 0.25
 
 
 def test_a_cancel_in_a_stream_keeps_what_was_said() -> None:
-    run = Simulator(faults=Faults(cancel_at=0.25))._start(Fake("a b c", delay_ms=100).stream(REQUEST), None)
+    run = Simulator(faults=Faults(cancel_at=0.25))._start(
+        Fake("a b c", delay_ms=100).stream_flow(REQUEST), None
+    )
     told = []
     with pytest.raises(Cancelled) as caught:
         for chunk in run:

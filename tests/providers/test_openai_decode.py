@@ -62,7 +62,7 @@ def error_in(chunks: Sequence[ChatChunk]) -> TakoError:
 
 
 def whole(payload: dict[str, Any]) -> ChatResponse:
-    response, _, _ = play(OpenAI("m", "").chat(REQUEST), [json.dumps(payload).encode()])
+    response, _, _ = play(OpenAI("m", "").chat_flow(REQUEST), [json.dumps(payload).encode()])
     return response
 
 
@@ -88,7 +88,7 @@ def test_a_whole_answer() -> None:
 def test_the_flow_streams_and_returns_the_whole() -> None:
     body = event_stream(chunk({"content": "Hi"}), chunk({}, "stop"), DONE)
     headers = (("content-type", "text/event-stream"), ("x-request-id", "r1"))
-    response, emitted, request = play(OpenAI("m", "").stream(REQUEST), [body], 200, headers)
+    response, emitted, request = play(OpenAI("m", "").stream_flow(REQUEST), [body], 200, headers)
     assert (response.text, response.request_id) == ("Hi", "r1")
     assert emitted == [TextDelta("Hi"), ChatEnd("stop", Usage(), "stop", "gpt", "c1")]
     assert from_json(request.body)["stream"] is True

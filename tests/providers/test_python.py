@@ -33,11 +33,11 @@ NO_USAGE = Usage()
 
 
 def chat(provider: PythonProvider, request: ChatRequest = REQUEST) -> ChatResponse:
-    return Simulator().run(provider.chat(request))
+    return Simulator().run(provider.chat_flow(request))
 
 
 def stream(provider: PythonProvider) -> tuple[list[ChatChunk], ChatResponse]:
-    run = Simulator()._start(provider.stream(REQUEST), None)
+    run = Simulator()._start(provider.stream_flow(REQUEST), None)
     return list(run), run.result
 
 
@@ -45,7 +45,7 @@ def told(provider: PythonProvider) -> tuple[list[Any], TakoError]:
     """The chunks of a stream that fails, and the error."""
     chunks: list[Any] = []
     with pytest.raises(TakoError) as caught:
-        for chunk in Simulator()._start(provider.stream(REQUEST), None):
+        for chunk in Simulator()._start(provider.stream_flow(REQUEST), None):
             chunks.append(chunk)
     return chunks, caught.value
 
@@ -293,7 +293,7 @@ def test_an_error_of_tako_goes_through_as_it_is() -> None:
 def test_a_cancel_keeps_what_was_said() -> None:
     for function in yielding("a", "b", "c"):
         run = Simulator(faults=Faults(call_seconds=1, cancel_at=3.5))._start(
-            PythonProvider("mine", stream=function).stream(REQUEST), None
+            PythonProvider("mine", stream=function).stream_flow(REQUEST), None
         )
         with pytest.raises(Cancelled) as caught:
             list(run)

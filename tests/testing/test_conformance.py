@@ -237,39 +237,41 @@ class RepeatingToy(Toy):
 
 
 class ChattyToy(Toy):
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         yield Emit([TextDelta("a")])
-        return (yield from super().chat(request))
+        return (yield from super().chat_flow(request))
 
 
 class TextToy(Toy):
-    def chat(self, request: ChatRequest) -> Flow[Any]:
-        return (yield from super().chat(request)).text
+    def chat_flow(self, request: ChatRequest) -> Flow[Any]:
+        return (yield from super().chat_flow(request)).text
 
 
 class ForgetfulToy(Toy):
     """Returns something else than it told."""
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
-        response = yield from super().stream(request, relay)
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+        response = yield from super().stream_flow(request, relay)
         return response.model_copy(update={"message": Message.assistant([TextPart(text="?")])})
 
 
 class SilentToy(Toy):
     """Does not tell of a failure before it raises it."""
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         return (
-            yield from super().stream(request, lambda chunks: [c for c in chunks if type(c) is not ChatError])
+            yield from super().stream_flow(
+                request, lambda chunks: [c for c in chunks if type(c) is not ChatError]
+            )
         )
 
 
 class PoorToy(Toy):
     """Loses what there was."""
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         try:
-            return (yield from super().stream(request, relay))
+            return (yield from super().stream_flow(request, relay))
         except TransportError as error:
             error.partial = None
             raise
@@ -278,9 +280,9 @@ class PoorToy(Toy):
 class PatientToy(Toy):
     """Takes a cancellation for a failure of the transport."""
 
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         try:
-            return (yield from super().chat(request))
+            return (yield from super().chat_flow(request))
         except Cancelled:
             raise TransportError("the peer went away") from None
 
@@ -288,7 +290,7 @@ class PatientToy(Toy):
 class CarelessToy(Toy):
     """Does not look at the status."""
 
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         head = yield Send(self.http_request(request, stream=False))
         body = yield Receive(head.exchange)
         return self.decode({"text": body.decode()})
@@ -300,15 +302,15 @@ class MeddlingToy(Toy):
     def meddle(self, error: TakoError) -> TakoError:
         raise NotImplementedError
 
-    def chat(self, request: ChatRequest) -> Flow[ChatResponse]:
+    def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         try:
-            return (yield from super().chat(request))
+            return (yield from super().chat_flow(request))
         except (ProviderError, ProtocolError) as error:
             raise self.meddle(error) from error
 
-    def stream(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
+    def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         try:
-            return (yield from super().stream(request, relay))
+            return (yield from super().stream_flow(request, relay))
         except (TransportError, ProviderError) as error:
             raise self.meddle(error) from error
 
