@@ -11,7 +11,7 @@ from bench.payloads import anthropic_events, frames, openai_events, text_of
 from tako.events import TextDelta
 from tako.providers.anthropic.decode import MessagesDecoder
 from tako.providers.base import StreamDecoder
-from tako.providers.openai.decode import ChatDecoder
+from tako.providers.chat_completions.decode import ChatDecoder
 
 __all__ = ["lines"]
 

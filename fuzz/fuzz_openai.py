@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fuzz.decoding import Target, main
-from tako.providers.openai.decode import ChatDecoder
+from tako.providers.chat_completions.decode import ChatDecoder
 
 DELTAS = [
     '{"role":"assistant","content":""}',

@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from tako.errors import TakoError
-    from tako.models import FinishReason, OpaquePart, ThinkingPart, ToolCallPart, Usage
+    from tako.models import (
+        AudioPart,
+        Choice,
+        FinishReason,
+        ImagePart,
+        OpaquePart,
+        TextPart,
+        ThinkingPart,
+        TokenLogprob,
+        ToolCallPart,
+        Usage,
+        VideoPart,
+    )
     from tako.orchestrators.result import RunResult
 
 __all__ = [
@@ -27,10 +39,14 @@ __all__ = [
     "ChatEnd",
     "ChatError",
     "Final",
+    "Logprobs",
+    "MediaBlock",
     "OpaqueBlock",
     "OrchEvent",
+    "OtherChoice",
     "OutputRetry",
     "StepStart",
+    "TextBlock",
     "TextDelta",
     "ThinkingBlock",
     "ThinkingDelta",
@@ -47,6 +63,15 @@ class TextDelta:
 
     kind: ClassVar[Literal["delta"]] = "delta"
     text: str
+
+
+@dataclass(slots=True)
+class TextBlock:
+    """The text since the last block, whole, with what belongs to it: its citations, and what its
+    vendor wants back. It repeats what the deltas said; text that nothing belongs to has none."""
+
+    kind: ClassVar[Literal["text_block"]] = "text_block"
+    part: TextPart
 
 
 @dataclass(slots=True)
@@ -94,6 +119,30 @@ class OpaqueBlock:
 
 
 @dataclass(slots=True)
+class MediaBlock:
+    """A picture, a sound or a film that the model made."""
+
+    kind: ClassVar[Literal["media"]] = "media"
+    part: ImagePart | AudioPart | VideoPart
+
+
+@dataclass(slots=True)
+class Logprobs:
+    """Log probabilities of the next tokens of the answer."""
+
+    kind: ClassVar[Literal["logprobs"]] = "logprobs"
+    tokens: tuple[TokenLogprob, ...]
+
+
+@dataclass(slots=True)
+class OtherChoice:
+    """One of the answers after the first, whole."""
+
+    kind: ClassVar[Literal["other_choice"]] = "other_choice"
+    choice: Choice
+
+
+@dataclass(slots=True)
 class ChatError:
     """The stream broke here. What came before it still counts; a ChatEnd follows."""
 
@@ -115,10 +164,22 @@ class ChatEnd:
     raw_finish_reason: str | None = None
     model: str | None = None
     response_id: str | None = None
+    details: dict[str, Any] | None = None
+    """What else the vendor said of the answer, in its own words."""
 
 
 ChatChunk: TypeAlias = (
-    TextDelta | ThinkingDelta | ThinkingBlock | ToolCall | OpaqueBlock | ChatError | ChatEnd
+    TextDelta
+    | TextBlock
+    | ThinkingDelta
+    | ThinkingBlock
+    | ToolCall
+    | MediaBlock
+    | Logprobs
+    | OtherChoice
+    | OpaqueBlock
+    | ChatError
+    | ChatEnd
 )
 
 

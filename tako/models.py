@@ -5,42 +5,50 @@ message can be kept with the message (see `providers/base.py`) and a run can be 
 any moment. Names and shapes are those of the original tako, with what the second original added:
 thinking with replay data, cache marks, and more kinds of token counts.
 
-A part is one of seven kinds, told apart by `type`:
-
-| type        | fields                              | found in              |
-|-------------|-------------------------------------|-----------------------|
-| text        | text, cache_control, replay         | any message           |
-| image       | mime, data_b64, cache_control       | user                  |
-| image_url   | url, mime, cache_control            | user                  |
-| thinking    | text, replay                        | assistant             |
-| tool_call   | id, name, args, replay              | assistant             |
-| tool_result | id, name, result, is_error, cache_control | tool            |
-| opaque      | replay                              | assistant             |
-
-`replay` is what one vendor wants back unchanged (signatures, encrypted reasoning). It is sent to
-the vendor that it came from and to nobody else.
+What a message is made of is in `parts`, and can be had from here as well.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from tako.errors import InvalidInput
+from tako.parts import (
+    AudioPart,
+    CacheControl,
+    Citation,
+    ContentPart,
+    DocumentPart,
+    ImagePart,
+    ImageUrlPart,
+    OpaquePart,
+    Part,
+    Replay,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
+    Value,
+    VideoPart,
+    describe,
+    parts_of,
+)
 
 __all__ = [
     "NOT_COUNTED",
+    "AudioPart",
     "CacheControl",
     "Capabilities",
     "ChatRequest",
     "ChatResponse",
+    "Choice",
+    "Citation",
     "ContentPart",
+    "DocumentPart",
     "FinishReason",
     "ImagePart",
     "ImageUrlPart",
@@ -48,43 +56,25 @@ __all__ = [
     "OpaquePart",
     "Part",
     "Principal",
+    "RateLimit",
+    "RateLimits",
     "Replay",
     "Role",
     "TextPart",
+    "Thinking",
     "ThinkingPart",
+    "TokenLogprob",
     "ToolCallPart",
     "ToolResultPart",
     "ToolSchema",
     "Usage",
     "Value",
+    "VideoPart",
     "describe",
 ]
 
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
-
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-
-
-def describe(error: ValidationError) -> str:
-    """A validation error in one line: which field, and what is wrong with it."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    )
-
-
-class Value(BaseModel):
-    """A frozen model whose constructor raises InvalidInput instead of Pydantic's error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ser_json_inf_nan="constants")
-    called: ClassVar[str | None] = None
-    """What errors call it, where that is not the name of the class."""
-
-    def __init__(self, **fields: Any) -> None:
-        try:
-            self.__pydantic_validator__.validate_python(fields, self_instance=self)
-        except ValidationError as error:
-            raise InvalidInput(f"{self.called or type(self).__name__}: {describe(error)}") from error
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "pause", "error", "other"]
+"""Why an answer ended. After "pause" the vendor wants to go on by itself: send the history again."""
 
 
 class Role(str, Enum):
@@ -94,182 +84,6 @@ class Role(str, Enum):
     USER = "user"
     ASSISTANT = "assistant"
     TOOL = "tool"
-
-
-class CacheControl(Value):
-    """The end of a prefix that the vendor should keep. Vendors without marks do not see it."""
-
-    type: Literal["ephemeral"] = "ephemeral"
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class Replay(Value):
-    """Opaque data of one vendor, to be given back to it unchanged."""
-
-    vendor: str
-    data: dict[str, Any] = Field(repr=False)
-
-
-class TextPart(Value):
-    type: Literal["text"] = "text"
-    text: str
-    cache_control: CacheControl | None = None
-    replay: Replay | None = None
-
-
-class ImagePart(Value):
-    """An image as base64; a `data:` URL is taken apart."""
-
-    type: Literal["image"] = "image"
-    mime: str
-    data_b64: str = Field(repr=False)
-    cache_control: CacheControl | None = None
-
-    @field_validator("mime")
-    @classmethod
-    def _known_type(cls, mime: str) -> str:
-        if mime not in IMAGE_TYPES:
-            raise PydanticCustomError("image_type", f"should be one of {', '.join(IMAGE_TYPES)}")
-        return mime
-
-    @field_validator("data_b64")
-    @classmethod
-    def _bare_base64(cls, data: str) -> str:
-        if data.startswith("data:"):
-            data = data.partition(",")[2]
-        try:
-            base64.b64decode(data, validate=True)
-        except binascii.Error as error:
-            raise PydanticCustomError(
-                "image_data", "should be base64: {reason}", {"reason": str(error)}
-            ) from None
-        return data
-
-
-class ImageUrlPart(Value):
-    """An image that the vendor fetches."""
-
-    type: Literal["image_url"] = "image_url"
-    url: str
-    mime: str | None = None
-    cache_control: CacheControl | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _known_scheme(cls, url: str) -> str:
-        if not url.lower().startswith(("https://", "http://", "data:")):
-            raise PydanticCustomError("image_url", "should start with https://, http:// or data:")
-        return url
-
-
-class ThinkingPart(Value):
-    """A whole block of thinking. Never part of the answer's text."""
-
-    type: Literal["thinking"] = "thinking"
-    text: str = ""
-    replay: Replay | None = None
-
-
-class ToolCallPart(Value):
-    """A call that the model asks for. `args` is any JSON; text that was no JSON stays a string."""
-
-    type: Literal["tool_call"] = "tool_call"
-    id: str
-    name: str
-    args: Any = Field(default_factory=dict)
-    replay: Replay | None = None
-
-
-class ToolResultPart(Value):
-    """The answer to one call: text, or any JSON."""
-
-    type: Literal["tool_result"] = "tool_result"
-    id: str
-    name: str = ""
-    result: Any = None
-    is_error: bool = False
-    cache_control: CacheControl | None = None
-
-
-class OpaquePart(Value):
-    """A block that tako does not interpret, kept for the vendor that it came from."""
-
-    type: Literal["opaque"] = "opaque"
-    replay: Replay
-
-
-Part: TypeAlias = Annotated[
-    TextPart | ImagePart | ImageUrlPart | ThinkingPart | ToolCallPart | ToolResultPart | OpaquePart,
-    Field(discriminator="type"),
-]
-
-_PART_TYPES: dict[str, type[Value]] = {
-    "text": TextPart,
-    "image": ImagePart,
-    "image_url": ImageUrlPart,
-    "thinking": ThinkingPart,
-    "tool_call": ToolCallPart,
-    "tool_result": ToolResultPart,
-    "opaque": OpaquePart,
-}
-
-
-class _AnyPart(type):
-    def __instancecheck__(cls, instance: object) -> bool:
-        return type(instance) in _PART_TYPES.values()
-
-
-class ContentPart(metaclass=_AnyPart):
-    """The union of all parts under one name: a constructor by `type`, and helpers.
-
-    `ContentPart(type="text", text="hi")` is `ContentPart.text("hi")` is `TextPart(text="hi")`, and
-    every part is an instance of it.
-    """
-
-    def __new__(cls, **fields: Any) -> Any:
-        kind = fields.get("type")
-        part = _PART_TYPES.get(kind) if isinstance(kind, str) else None
-        if part is None:
-            raise InvalidInput(f"ContentPart: type should be one of {', '.join(_PART_TYPES)}, not {kind!r}")
-        return part(**fields)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
-        union: CoreSchema = handler.generate_schema(Part)
-        return union
-
-    @staticmethod
-    def text(text: str, *, cache_control: CacheControl | None = None) -> TextPart:
-        """A piece of text."""
-        return TextPart(text=text, cache_control=cache_control)
-
-    @staticmethod
-    def image(data: bytes | str, mime: str = "image/png") -> ImagePart:
-        """An image from its bytes, from base64 or from a `data:` URL (whose type then counts)."""
-        if isinstance(data, bytes):
-            data = base64.b64encode(data).decode()
-        elif isinstance(data, str) and data.startswith("data:"):
-            mime = data[5:].partition(",")[0].partition(";")[0] or mime
-        return ImagePart(mime=mime, data_b64=data)
-
-    @staticmethod
-    def image_url(url: str, mime: str | None = None) -> ImageUrlPart:
-        """An image by its address."""
-        return ImageUrlPart(url=url, mime=mime)
-
-    @staticmethod
-    def tool_call(id: str, name: str, args: Any) -> ToolCallPart:
-        """A call, for writing a history by hand."""
-        return ToolCallPart(id=id, name=name, args=args)
-
-    @staticmethod
-    def tool_result(id: str, result: Any, *, name: str = "", is_error: bool = False) -> ToolResultPart:
-        """The answer to a call, for writing a history by hand."""
-        return ToolResultPart(id=id, name=name, result=result, is_error=is_error)
-
-
-def _parts(content: str | Iterable[Part]) -> tuple[Part, ...]:
-    return (TextPart(text=content),) if isinstance(content, str) else tuple(content)
 
 
 class _Encodable(Value):
@@ -296,8 +110,25 @@ class _Encodable(Value):
 class Message(_Encodable):
     """One turn of a conversation."""
 
+    __slots__ = ("_media",)
+
     role: Role
     content: tuple[Part, ...] = ()
+
+    if TYPE_CHECKING:
+        _media: ClassVar[tuple[object, Message]]  # a slot, not a field
+
+    def kept_media(self, policy: object) -> Message | None:
+        """What this message became when its addresses were fetched under this policy, if they were."""
+        try:
+            kept_for, message = self._media
+        except AttributeError:
+            return None
+        return message if kept_for == policy else None
+
+    def keep_media(self, policy: object, message: Message) -> None:
+        """Keep what the message became: an address is fetched once, and not at each step."""
+        object.__setattr__(self, "_media", (policy, message))
 
     if TYPE_CHECKING:  # any sequence will do, and a role by its name; kept as declared above
 
@@ -310,15 +141,15 @@ class Message(_Encodable):
 
     @classmethod
     def system(cls, content: str | Iterable[Part]) -> Message:
-        return cls(role=Role.SYSTEM, content=_parts(content))
+        return cls(role=Role.SYSTEM, content=parts_of(content))
 
     @classmethod
     def user(cls, content: str | Iterable[Part]) -> Message:
-        return cls(role=Role.USER, content=_parts(content))
+        return cls(role=Role.USER, content=parts_of(content))
 
     @classmethod
     def assistant(cls, content: str | Iterable[Part]) -> Message:
-        return cls(role=Role.ASSISTANT, content=_parts(content))
+        return cls(role=Role.ASSISTANT, content=parts_of(content))
 
     @classmethod
     def tool(cls, results: Iterable[ToolResultPart]) -> Message:
@@ -340,6 +171,8 @@ class ToolSchema(_Encodable):
     name: str
     description: str
     input_schema: dict[str, Any]
+    strict: bool | None = None
+    """Whether the arguments have to follow the schema to the letter, where the vendor can be told."""
     cache_control: CacheControl | None = None
 
 
@@ -385,19 +218,50 @@ NOT_COUNTED = Usage()
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
+class Thinking(Value):
+    """How a model thinks before it answers. What is not set is the vendor's own way.
+
+    effort         the vendor's word for how hard: minimal, low, medium, high, ...
+    budget_tokens  how many tokens it may think at most
+    summary        whether and how thinking is shown: "none" hides it where it can be hidden
+
+    `enabled=False` asks for none at all. A vendor that cannot be asked so says InvalidInput.
+    """
+
+    enabled: bool = True
+    effort: str | None = None
+    budget_tokens: int | None = Field(default=None, gt=0)
+    summary: Literal["auto", "concise", "detailed", "none"] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.enabled and (self.effort or self.budget_tokens or self.summary):
+            raise PydanticCustomError("thinking", "enabled=False goes with no other setting")
+        return self
+
+
 class ChatRequest(Value):
-    """One call of a model. An empty `model` is the provider's own."""
+    """One call of a model. An empty `model` is the provider's own; None is the vendor's default."""
 
     model: str = ""
     messages: tuple[Message, ...]
     tools: tuple[ToolSchema, ...] = ()
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = Field(default=None, gt=0)
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     max_tokens: int | None = Field(default=None, gt=0)
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    n: int | None = Field(default=None, gt=0)
+    """How many answers; those after the first are the response's other_choices."""
+    top_logprobs: int | None = Field(default=None, ge=0)
+    """Ask for the log probabilities of the tokens, and of so many others at each place."""
+    thinking: Thinking | None = None
     tool_choice: str | None = None
     """None or "auto", "required", "none", or the name of the tool to call."""
+    parallel_tool_calls: bool | None = None
     output_schema: dict[str, Any] | None = None
     """A JSON schema that the answer has to follow."""
     stream: bool = False
@@ -416,15 +280,57 @@ class ChatRequest(Value):
             tools: Sequence[ToolSchema] = (),
             temperature: float | None = None,
             top_p: float | None = None,
+            top_k: int | None = None,
+            presence_penalty: float | None = None,
+            frequency_penalty: float | None = None,
             max_tokens: int | None = None,
             stop: Sequence[str] = (),
             seed: int | None = None,
+            n: int | None = None,
+            top_logprobs: int | None = None,
+            thinking: Thinking | None = None,
             tool_choice: str | None = None,
+            parallel_tool_calls: bool | None = None,
             output_schema: dict[str, Any] | None = None,
             stream: bool = False,
             metadata: dict[str, str] | None = None,
             extra: dict[str, Any] | None = None,
         ) -> None: ...
+
+
+class TokenLogprob(Value):
+    """A token of the answer, its log probability, and the likeliest tokens at its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+class Choice(Value):
+    """Another answer to the same request."""
+
+    index: int
+    message: Message
+    finish_reason: FinishReason = "stop"
+    raw_finish_reason: str | None = None
+
+
+class RateLimit(Value):
+    """One of the vendor's limits: how much, how much is left, and in how many seconds it is whole again."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_secs: float | None = None
+
+
+class RateLimits(Value):
+    """What the vendor's headers say of its limits; None for one that it did not mention."""
+
+    requests: RateLimit | None = None
+    tokens: RateLimit | None = None
+    input_tokens: RateLimit | None = None
+    output_tokens: RateLimit | None = None
+    raw: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 class ChatResponse(Value):
@@ -437,6 +343,11 @@ class ChatResponse(Value):
     model: str | None = None
     response_id: str | None = None
     request_id: str | None = None
+    other_choices: tuple[Choice, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    rate_limits: RateLimits | None = None
+    details: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """What else the vendor said of the answer, in its own words: safety ratings, grounding, filters."""
 
     @property
     def text(self) -> str:
@@ -461,6 +372,9 @@ class Capabilities(Value):
     supports_tools: bool = False
     supports_vision: bool = False
     supports_json_mode: bool = False
+    supports_documents: bool = False
+    supports_audio: bool = False
+    supports_thinking: bool = False
     usd_per_input_mtok: float | None = None
     usd_per_output_mtok: float | None = None
 

@@ -7,6 +7,8 @@ another process (`loads`), or copied to try two ways.
 | state    | next_step()   | fed with                    | next state                                   |
 |----------|---------------|-----------------------------|----------------------------------------------|
 | asking   | CallModel     | ModelReplied with calls     | calling                                      |
+|          |               | ModelReplied, paused        | asking: the vendor goes on from there; or    |
+|          |               |                             | ended: "max_steps"                           |
 |          |               | ModelReplied, output wanted | checking                                     |
 |          |               | ModelReplied                | ended: the model's reason                    |
 | calling  | CallTools     | ToolReplied                 | calling; when all have replied, at the next  |
@@ -320,6 +322,9 @@ class AgentRun:
             self._state = "calling"
             return
         reason = response.finish_reason
+        if reason == "pause":
+            self._go_on()
+            return
         self._stop_reason = "stop" if reason == "tool_calls" else reason
         self._state = "checking" if outcome.wants_output else "ended"
 
@@ -404,6 +409,10 @@ class AgentRun:
         several threads at once and `next_step` is asked by one."""
         self._messages.append(Message.tool([self._results[call.id] for call in self._calls]))
         self._calls, self._results = (), {}
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask the model again, if there is a step left."""
         if self.step >= self.options.max_steps:
             self._stop_reason = "max_steps"
             self._state = "ended"
@@ -411,10 +420,14 @@ class AgentRun:
             self._state = "asking"
 
     def _last_text(self) -> str:
+        """The text of the last answer, which is several messages where the vendor paused in it."""
+        texts: list[str] = []
         for message in reversed(self._messages[self._history_size :]):
             if message.role is Role.ASSISTANT:
-                return message.text
-        return ""
+                texts.append(message.text)
+            elif texts:
+                break
+        return "".join(reversed(texts))
 
     # The state as data.
 

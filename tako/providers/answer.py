@@ -132,7 +132,7 @@ Pending = PendingCall | ChatChunk
 class AnswerDecoder(StreamDecoder):
     """A StreamDecoder that takes a whole answer as well, and knows how any answer ends."""
 
-    __slots__ = ("_held", "_model", "_reason", "_response_id")
+    __slots__ = ("_details", "_held", "_model", "_reason", "_response_id")
 
     vendor: str
     reasons: Mapping[str, FinishReason]
@@ -143,6 +143,8 @@ class AnswerDecoder(StreamDecoder):
         self._reason: str | None = None
         self._model: str | None = None
         self._response_id: str | None = None
+        # What goes into ChatEnd.details; None until there is something.
+        self._details: dict[str, Any] | None = None
 
     @abstractmethod
     def take_answer(self, payload: Any, chunks: list[ChatChunk]) -> None:
@@ -187,7 +189,8 @@ class AnswerDecoder(StreamDecoder):
         if ids and reason in ("stop", "other"):
             # Some servers say "stop", or nothing, where they call a tool.
             reason = "tool_calls"
-        chunks.append(ChatEnd(reason, self.usage, self._reason, self._model, self._response_id))
+        end = ChatEnd(reason, self.usage, self._reason, self._model, self._response_id, self._details)
+        chunks.append(end)
 
     def _call_id(self, call: PendingCall, ids: set[str]) -> str:
         """The call's id, or one that no other answer has, if the server gave none or gave it twice."""

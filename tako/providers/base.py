@@ -31,7 +31,11 @@ from tako.events import (
     ChatChunk,
     ChatEnd,
     ChatError,
+    Logprobs,
+    MediaBlock,
     OpaqueBlock,
+    OtherChoice,
+    TextBlock,
     TextDelta,
     ThinkingBlock,
     ThinkingDelta,
@@ -42,10 +46,12 @@ from tako.models import (
     Capabilities,
     ChatRequest,
     ChatResponse,
+    Choice,
     Message,
     Part,
     TextPart,
     ThinkingPart,
+    TokenLogprob,
 )
 from tako.wire import END, NEED_DATA, End, NeedData
 
@@ -198,9 +204,11 @@ MANY = 1024
 class ResponseBuilder:
     """Chunks in, the whole response out; at any moment, so that a broken stream keeps what it had."""
 
-    __slots__ = ("_end", "_joined", "_parts", "_texts", "_thinking", "error")
+    __slots__ = ("_choices", "_end", "_joined", "_logprobs", "_parts", "_texts", "_thinking", "error")
 
     def __init__(self) -> None:
+        self._choices: list[Choice] = []
+        self._logprobs: list[TokenLogprob] | None = None
         self._parts: list[Part] = []
         self._texts: list[str] = []
         self._joined: list[str] = []
@@ -230,9 +238,15 @@ class ResponseBuilder:
                 self._thinking.clear()
                 self._flush()
                 self._parts.append(part)
-            case ToolCall(part) | OpaqueBlock(part):
+            case TextBlock(part):
+                self._flush_block(part)
+            case ToolCall(part) | OpaqueBlock(part) | MediaBlock(part):
                 self._flush()
                 self._parts.append(part)
+            case Logprobs(tokens):
+                self._logprobs = [*(self._logprobs or ()), *tokens]
+            case OtherChoice(choice):
+                self._choices.append(choice)
             case ChatError(error):
                 self.error = error
             case ChatEnd():
@@ -251,6 +265,17 @@ class ResponseBuilder:
             if text:
                 self._parts.append(TextPart(text=text))
 
+    def _flush_block(self, block: TextPart) -> None:
+        """Put the block in the place of its deltas, which are the last ones; text before them stays."""
+        text = "".join((*self._joined, *self._texts))
+        self._joined.clear()
+        self._texts.clear()
+        before = text.removesuffix(block.text)
+        if before:
+            self._texts.append(before)
+        self._flush()
+        self._parts.append(block)
+
     def response(self, request_id: str | None = None) -> ChatResponse:
         """What there is. Without a ChatEnd the finish reason is "error"."""
         self._flush()
@@ -263,6 +288,9 @@ class ResponseBuilder:
             model=end.model,
             response_id=end.response_id,
             request_id=request_id,
+            other_choices=tuple(self._choices),
+            logprobs=None if self._logprobs is None else tuple(self._logprobs),
+            details=end.details or {},
         )
 
     def finish(self, request_id: str | None = None) -> ChatResponse:

@@ -1,21 +1,33 @@
 """HttpProvider: a vendor behind HTTP. The sequence is here, once; the wire format is the vendor's.
 
 A vendor writes four things: `http_request` (ChatRequest to HttpRequest), `decode` (a whole body to
-ChatResponse), `decoder` (a StreamDecoder) and, if its errors look unusual, `explain`. Everything
-about the exchange itself, what a failure carries, and how long to wait after one, is shared.
+ChatResponse), `decoder` (a StreamDecoder) and, if its errors look unusual, `explain`; and `sign`, if
+more than a key has to be added. Everything about the exchange itself, what a failure carries, and
+how long to wait after one, is shared:
+
+| step    | what happens                                                                          |
+|---------|---------------------------------------------------------------------------------------|
+| fetch   | media given by address are fetched, if the vendor cannot and the caller allows it     |
+| encode  | `http_request`; nothing has been sent if it raises                                    |
+| sign    | a key that is a function is asked for; a signature is made                            |
+| send    | the head; anything but 2xx is a refusal, whose body is read up to a limit              |
+| receive | a whole body up to a limit, or a stream through the decoder, batch by batch           |
 """
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from tako.effects import Close, Emit, Flow, HttpHead, HttpRequest, Now, Receive, Send
-from tako.errors import InvalidInput, ProtocolError, ProviderError, RateLimited, TakoError
-from tako.models import ChatRequest, ChatResponse
+from tako.effects import Close, Emit, Flow, HttpHead, HttpRequest, Now, Receive, Send, TlsOptions
+from tako.errors import ProtocolError, ProviderError, TakoError
+from tako.models import Capabilities, ChatRequest, ChatResponse
+from tako.providers import arguments
 from tako.providers.base import (
     Provider,
     Relay,
@@ -24,9 +36,13 @@ from tako.providers.base import (
     as_they_are,
     unexpected_shape,
 )
-from tako.wire.retry_after import retry_hint
+from tako.providers.credentials import Key, KeySource
+from tako.providers.refusals import rate_limits_of, refusal, request_id_of
 
-__all__ = ["HttpProvider", "parse_json", "secret"]
+if TYPE_CHECKING:
+    from tako.providers.fetching import UrlPolicy
+
+__all__ = ["HttpProvider", "parse_json", "read_whole"]
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a whole answer that are read at most."""
@@ -47,31 +63,69 @@ def parse_json(data: bytes, what: str = "the answer") -> Any:
         ) from None
 
 
-def secret(value: str | None, variable: str, owner: str, environ: Mapping[str, str]) -> str:
-    """A key as given, as `$ENV:NAME`, or from its usual variable; raises InvalidInput if there is none."""
-    if value is None:
-        value = f"$ENV:{variable}"
-    if not isinstance(value, str):
-        raise InvalidInput(f"{owner}: api_key should be a string, not {type(value).__name__}")
-    if value.startswith("$ENV:"):
-        name = value[5:]
-        found = environ.get(name)
-        if not found:
-            raise InvalidInput(
-                f"{owner}: environment variable `{name}` is not set; set it, or pass api_key=..."
-            )
-        value = found
-    if not value.isascii() or not value.isprintable():
-        raise InvalidInput(f"{owner}: invalid api key: it contains control or non-ASCII characters")
-    return value
-
-
 class HttpProvider(Provider):
     """A provider whose answers come over one HTTP exchange each."""
+
+    accepts = "text/event-stream"
+    """The type of a stream."""
+    _fetches: UrlPolicy | None = None
+    _signs = False
+    """Whether `sign` has anything to do."""
+
+    def __init__(
+        self,
+        owner: str,
+        id: str,
+        model: str,
+        *,
+        key: KeySource | None = "",
+        key_argument: str = "api_key",
+        key_variables: tuple[str, ...] = (),
+        own_headers: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        timeout_secs: float = 120.0,
+        tls: TlsOptions | None = None,
+        capabilities: Capabilities,
+        fetches: UrlPolicy | None = None,
+    ) -> None:
+        """What vendors have in common; raises InvalidInput, which names the argument.
+
+        key      a key, `$ENV:NAME`, a function, None for the first of `key_variables`, "" for none
+        fetches  how media given by address are fetched; None leaves it to the vendor
+        """
+        self.model = arguments.text(owner, "model", model)
+        self.id = id
+        self.capabilities = arguments.instance(owner, "capabilities", capabilities, Capabilities)
+        self._timeout = arguments.seconds(owner, "timeout_secs", timeout_secs)
+        self._tls = None if tls is None else arguments.instance(owner, "tls", tls, TlsOptions)
+        self._fetches = fetches
+        self._key = Key(owner, key_argument, key, key_variables, os.environ)
+        self._signs = self._signs or self._key.text is None
+        own = [("content-type", "application/json"), *own_headers]
+        if self._key.text:
+            own += self.key_headers(self._key.text)
+        theirs = arguments.given_headers(owner, headers)
+        self._whole_headers = arguments.headers_of([*own, ("accept", "application/json")], theirs)
+        self._stream_headers = arguments.headers_of([*own, ("accept", self.accepts)], theirs)
+
+    def key_headers(self, key: str) -> tuple[tuple[str, str], ...]:
+        """The headers that carry the key."""
+        return (("authorization", f"Bearer {key}"),)
+
+    def post(self, url: str, body: bytes, *, stream: bool) -> HttpRequest:
+        """A request to the vendor with the headers that all of them have."""
+        headers = self._stream_headers if stream else self._whole_headers
+        return HttpRequest("POST", url, headers, body, read_timeout=self._timeout, tls=self._tls)
 
     @abstractmethod
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
         """The vendor's request; raises InvalidInput for what the vendor cannot be asked."""
+
+    def sign(self, message: HttpRequest) -> Flow[HttpRequest]:
+        """The request as it is sent: here, with the key that the caller's function gives."""
+        given = {name for name, _ in message.headers}
+        own = [pair for pair in self.key_headers((yield from self._key.ask())) if pair[0] not in given]
+        return replace(message, headers=(*message.headers, *own))
 
     @abstractmethod
     def decode(self, payload: Any) -> ChatResponse:
@@ -81,21 +135,36 @@ class HttpProvider(Provider):
     def decoder(self) -> StreamDecoder:
         """A machine for one streamed answer."""
 
-    def explain(self, payload: Any) -> tuple[str | None, str | None]:
-        """The message and the code in the JSON of a refusal."""
+    def explain(self, payload: Any, head: HttpHead) -> tuple[str | None, str | None]:
+        """The message and the code in the JSON of a refusal; `payload` is None where it is no JSON."""
         error = payload.get("error", payload) if isinstance(payload, dict) else payload
         if not isinstance(error, dict):
             return (error if isinstance(error, str) else None), None
         message, code = error.get("message"), error.get("code") or error.get("type")
         return (message if isinstance(message, str) else None), (None if code is None else str(code))
 
+    def opened(self, request: ChatRequest, *, stream: bool) -> Flow[HttpHead]:
+        """Ask, up to the head of an answer that is one; raises what went wrong."""
+        if self._fetches is not None:
+            from tako.providers.urls import fetched_media  # few ask for it, and it brings a good deal
+
+            request = yield from fetched_media(request, self._fetches)
+        return (yield from self.exchange(self.http_request(request, stream=stream)))
+
+    def exchange(self, message: HttpRequest) -> Flow[HttpHead]:
+        """Send a request as this provider signs it, up to the head; raises ProviderError for a refusal."""
+        if self._signs:
+            message = yield from self.sign(message)
+        head: HttpHead = yield Send(message)
+        if not 200 <= head.status < 300:
+            raise (yield from self._refusal(head))
+        return head
+
     def chat_flow(self, request: ChatRequest) -> Flow[ChatResponse]:
         head = None
         try:
-            head = yield Send(self.http_request(request, stream=False))
-            if not 200 <= head.status < 300:
-                raise (yield from self._refusal(head))
-            body = yield from _read(head, MAX_BODY)
+            head = yield from self.opened(request, stream=False)
+            body = yield from read_whole(head)
             try:
                 response = self.decode(parse_json(body))
             except TakoError as error:
@@ -105,18 +174,15 @@ class HttpProvider(Provider):
                 failure = unexpected_shape(error)
                 failure.body = _kept(body)
                 raise failure from error
-            request_id = request_id_of(head)
-            return response.model_copy(update={"request_id": request_id}) if request_id else response
+            return _with_head(response, head)
         except TakoError as error:
-            self._sign(error, request, head)
+            self._attribute(error, request, head)
             raise
 
     def stream_flow(self, request: ChatRequest, relay: Relay = as_they_are) -> Flow[ChatResponse]:
         decoder, builder, head = self.decoder(), ResponseBuilder(), None
         try:
-            head = yield Send(self.http_request(request, stream=True))
-            if not 200 <= head.status < 300:
-                raise (yield from self._refusal(head))
+            head = yield from self.opened(request, stream=True)
             _require_stream(head)
             exchange = head.exchange
             while not decoder.ended:
@@ -135,35 +201,26 @@ class HttpProvider(Provider):
             if events:
                 yield Emit(events)
             failure = error
-        response = builder.response(request_id_of(head) if head else None)
+        response = builder.response()
+        if head is not None:
+            response = _with_head(response, head)
         if failure is None:
             return response
         failure.partial, failure.usage = response, response.usage
-        raise self._sign(failure, request, head)
+        raise self._attribute(failure, request, head)
 
     def _refusal(self, head: HttpHead) -> Flow[ProviderError]:
         """Read a refusal and make an error of it, whatever it looks like."""
-        body = yield from _read(head, MAX_ERROR_BODY, cut=True)
-        moment: float = yield Now()
-        text = body.decode("utf-8", "replace")
+        body = yield from read_whole(head, MAX_ERROR_BODY, cut=True)
         try:
             payload = from_json(body)
         except ValueError:
-            payload, message, code = None, text[:200].strip() or None, None
-        else:
-            message, code = self.explain(payload)
-        kind = RateLimited if head.status == 429 else ProviderError
-        return kind(
-            f"HTTP {head.status} from {self.id}: {message or 'no explanation given'}",
-            status=head.status,
-            code=code,
-            retry_after=retry_hint(head.headers, moment),
-            body=text,
-            request_id=request_id_of(head),
-            phase="head",
-        )
+            payload = None
+        explained = self.explain(payload, head)
+        moment: float = yield Now()
+        return refusal(self.id, head, body, explained, moment)
 
-    def _sign(self, error: TakoError, request: ChatRequest, head: HttpHead | None = None) -> TakoError:
+    def _attribute(self, error: TakoError, request: ChatRequest, head: HttpHead | None = None) -> TakoError:
         """Say whose failure it is, unless that was said already."""
         error.provider = error.provider or self.id
         error.model = error.model or request.model or self.model
@@ -172,9 +229,12 @@ class HttpProvider(Provider):
         return error
 
 
-def request_id_of(head: HttpHead) -> str | None:
-    """The vendor's id of the exchange, under the names that vendors use."""
-    return head.header("x-request-id") or head.header("request-id")
+def _with_head(response: ChatResponse, head: HttpHead) -> ChatResponse:
+    """The response with what the head says of it."""
+    request_id, rate_limits = request_id_of(head), rate_limits_of(head)
+    if request_id is None and rate_limits is None:
+        return response
+    return response.model_copy(update={"request_id": request_id, "rate_limits": rate_limits})
 
 
 def _kept(body: bytes) -> str:
@@ -192,7 +252,7 @@ def _require_stream(head: HttpHead) -> None:
         )
 
 
-def _read(head: HttpHead, limit: int, *, cut: bool = False) -> Flow[bytes]:
+def read_whole(head: HttpHead, limit: int = MAX_BODY, *, cut: bool = False) -> Flow[bytes]:
     """The whole body; beyond the limit it is cut, or a ProtocolError. Ends the exchange."""
     pieces: list[bytes] = []
     size = 0

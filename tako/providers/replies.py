@@ -7,10 +7,22 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from tako.errors import InvalidInput
-from tako.events import ChatChunk, ChatEnd, OpaqueBlock, TextDelta, ThinkingBlock, ThinkingDelta, ToolCall
+from tako.events import (
+    ChatChunk,
+    ChatEnd,
+    MediaBlock,
+    OpaqueBlock,
+    TextBlock,
+    TextDelta,
+    ThinkingBlock,
+    ThinkingDelta,
+    ToolCall,
+)
 from tako.models import (
+    AudioPart,
     ChatResponse,
     FinishReason,
+    ImagePart,
     Message,
     OpaquePart,
     Part,
@@ -18,6 +30,7 @@ from tako.models import (
     ThinkingPart,
     ToolCallPart,
     Usage,
+    VideoPart,
 )
 
 __all__ = ["WholeReply", "chunks_of", "response_of", "text_chunks"]
@@ -48,6 +61,10 @@ def chunks_of(response: ChatResponse) -> list[ChatChunk]:
         match part:
             case TextPart(text=text):
                 chunks += text_chunks(text)
+                if part.citations or part.replay:
+                    chunks.append(TextBlock(part))
+            case ImagePart() | AudioPart() | VideoPart():
+                chunks.append(MediaBlock(part))
             case ThinkingPart(text=text):
                 chunks += [ThinkingDelta(word) for word in _words(text)]
                 chunks.append(ThinkingBlock(part))

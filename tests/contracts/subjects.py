@@ -21,7 +21,7 @@ from tako.providers import Anthropic, Fake, OpenAI, Provider, PythonProvider
 from tako.providers.anthropic.decode import MessagesDecoder
 from tako.providers.base import StreamDecoder
 from tako.providers.fake import Truncated
-from tako.providers.openai.decode import ChatDecoder
+from tako.providers.chat_completions.decode import ChatDecoder
 from tako.testing import Answer, Hangup, ReceivedRequest, ScriptedVendor
 from tako.testing.vendor import Piece
 

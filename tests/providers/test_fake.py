@@ -195,6 +195,6 @@ def test_a_wrong_argument_is_named(make: Callable[[], Fake], named: str) -> None
 
 
 def test_a_part_that_no_model_answers_with_is_refused() -> None:
-    image: Part = ContentPart.image(b"x")
-    with pytest.raises(InvalidInput, match="does not answer with a part of type 'image'"):
-        chat(Fake(script=[image]))
+    document: Part = ContentPart.document(b"x")
+    with pytest.raises(InvalidInput, match="does not answer with a part of type 'document'"):
+        chat(Fake(script=[document]))

@@ -23,7 +23,7 @@ from tako.models import (
     ToolSchema,
 )
 from tako.providers import OpenAI
-from tako.providers.openai.encode import CODEC
+from tako.providers.chat_completions.encode import CODEC
 from tests.support.vendor_types import check, library
 
 USER = Message.user("hello")

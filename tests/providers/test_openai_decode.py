@@ -18,7 +18,7 @@ from tako.events import ChatChunk, ChatEnd, ChatError, TextDelta, ThinkingDelta,
 from tako.models import ChatRequest, ChatResponse, Message, OpaquePart, TextPart, ThinkingPart, Usage
 from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
 from tako.providers.openai import OpenAI
-from tako.providers.openai.decode import ChatDecoder
+from tako.providers.chat_completions.decode import ChatDecoder
 from tests.support.answers import collect, event_stream, play, spoiled, streamed, told
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))

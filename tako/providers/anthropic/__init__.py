@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ from tako.models import Capabilities, ChatRequest, ChatResponse
 from tako.providers import arguments
 from tako.providers.anthropic.decode import MessagesDecoder
 from tako.providers.anthropic.encode import OWNER, encode_body
-from tako.providers.http import HttpProvider, secret
+from tako.providers.credentials import KeySource
+from tako.providers.http import HttpProvider
 
 __all__ = ["Anthropic"]
 
@@ -41,7 +41,7 @@ class Anthropic(HttpProvider):
     def __init__(
         self,
         model: str,
-        api_key: str | None = None,
+        api_key: KeySource | None = None,
         *,
         base_url: str = "https://api.anthropic.com",
         timeout_secs: float = 120.0,
@@ -51,25 +51,23 @@ class Anthropic(HttpProvider):
         tls: TlsOptions | None = None,
         capabilities: Capabilities | None = None,
     ) -> None:
-        self.model = arguments.text(OWNER, "model", model)
-        self.id = f"anthropic:{model}"
-        if capabilities is None:
-            capabilities = CAPABILITIES
-        self.capabilities = arguments.instance(OWNER, "capabilities", capabilities, Capabilities)
+        super().__init__(
+            OWNER,
+            f"anthropic:{model}",
+            model,
+            key=api_key,
+            key_variables=("ANTHROPIC_API_KEY",),
+            own_headers=[("anthropic-version", arguments.header_text(OWNER, "version", version))],
+            headers=headers,
+            timeout_secs=timeout_secs,
+            tls=tls,
+            capabilities=CAPABILITIES if capabilities is None else capabilities,
+        )
         self._url = arguments.service_url(OWNER, base_url, "/v1", "/messages")
-        self._timeout = arguments.seconds(OWNER, "timeout_secs", timeout_secs)
-        self._tls = None if tls is None else arguments.instance(OWNER, "tls", tls, TlsOptions)
         self._default_max_tokens = arguments.whole_number(OWNER, "default_max_tokens", default_max_tokens)
-        own = [
-            ("content-type", "application/json"),
-            ("anthropic-version", arguments.header_text(OWNER, "version", version)),
-        ]
-        key = secret(api_key, "ANTHROPIC_API_KEY", OWNER, os.environ)
-        if key:
-            own.append(("x-api-key", key))
-        theirs = arguments.given_headers(OWNER, headers)
-        self._whole_headers = arguments.headers_of([*own, ("accept", "application/json")], theirs)
-        self._stream_headers = arguments.headers_of([*own, ("accept", "text/event-stream")], theirs)
+
+    def key_headers(self, key: str) -> tuple[tuple[str, str], ...]:
+        return (("x-api-key", key),)
 
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
         body = encode_body(
@@ -78,8 +76,7 @@ class Anthropic(HttpProvider):
             stream=stream,
             default_max_tokens=self._default_max_tokens,
         )
-        headers = self._stream_headers if stream else self._whole_headers
-        return HttpRequest("POST", self._url, headers, body, read_timeout=self._timeout, tls=self._tls)
+        return self.post(self._url, body, stream=stream)
 
     def decode(self, payload: Any) -> ChatResponse:
         return MessagesDecoder().whole(payload)

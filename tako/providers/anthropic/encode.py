@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from tako.errors import InvalidInput
 from tako.models import (
-    IMAGE_TYPES,
     CacheControl,
     ChatRequest,
     ImagePart,
@@ -35,6 +34,7 @@ from tako.models import (
     ToolResultPart,
     ToolSchema,
 )
+from tako.parts import IMAGE_TYPES
 from tako.providers.anthropic.schema import closed_schema
 from tako.providers.body import (
     chosen_tool,

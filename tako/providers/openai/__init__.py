@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -10,9 +9,10 @@ from tako.effects import HttpRequest, TlsOptions
 from tako.errors import InvalidInput
 from tako.models import Capabilities, ChatRequest, ChatResponse
 from tako.providers import arguments
-from tako.providers.http import HttpProvider, secret
-from tako.providers.openai.decode import ChatDecoder
-from tako.providers.openai.encode import OWNER, encode_body
+from tako.providers.chat_completions.decode import ChatDecoder
+from tako.providers.chat_completions.encode import OWNER, encode_body
+from tako.providers.credentials import KeySource
+from tako.providers.http import HttpProvider
 
 __all__ = ["OpenAI"]
 
@@ -41,7 +41,7 @@ class OpenAI(HttpProvider):
     def __init__(
         self,
         model: str,
-        api_key: str | None = None,
+        api_key: KeySource | None = None,
         *,
         base_url: str = "https://api.openai.com",
         organization: str | None = None,
@@ -51,29 +51,28 @@ class OpenAI(HttpProvider):
         tls: TlsOptions | None = None,
         capabilities: Capabilities | None = None,
     ) -> None:
-        self.model = arguments.text(OWNER, "model", model)
-        self.id = f"openai:{model}"
-        if capabilities is None:
-            capabilities = CAPABILITIES
-        self.capabilities = arguments.instance(OWNER, "capabilities", capabilities, Capabilities)
+        own = []
+        if organization is not None:
+            own.append(("openai-organization", arguments.header_text(OWNER, "organization", organization)))
+        super().__init__(
+            OWNER,
+            f"openai:{model}",
+            model,
+            key=api_key,
+            key_variables=("OPENAI_API_KEY",),
+            own_headers=own,
+            headers=headers,
+            timeout_secs=timeout_secs,
+            tls=tls,
+            capabilities=CAPABILITIES if capabilities is None else capabilities,
+        )
         self._url = arguments.service_url(OWNER, base_url, "/v1", "/chat/completions")
-        self._timeout = arguments.seconds(OWNER, "timeout_secs", timeout_secs)
-        self._tls = None if tls is None else arguments.instance(OWNER, "tls", tls, TlsOptions)
         if max_tokens_field not in ("auto", "max_tokens", "max_completion_tokens"):
             raise InvalidInput(
                 f"{OWNER}: max_tokens_field should be auto, max_tokens or max_completion_tokens, "
                 f"not {max_tokens_field!r}"
             )
         self._max_tokens_field = max_tokens_field
-        own = [("content-type", "application/json")]
-        key = secret(api_key, "OPENAI_API_KEY", OWNER, os.environ)
-        if key:
-            own.append(("authorization", f"Bearer {key}"))
-        if organization is not None:
-            own.append(("openai-organization", arguments.header_text(OWNER, "organization", organization)))
-        theirs = arguments.given_headers(OWNER, headers)
-        self._whole_headers = arguments.headers_of([*own, ("accept", "application/json")], theirs)
-        self._stream_headers = arguments.headers_of([*own, ("accept", "text/event-stream")], theirs)
 
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
         body = encode_body(
@@ -82,8 +81,7 @@ class OpenAI(HttpProvider):
             stream=stream,
             max_tokens_field=self._max_tokens_field,
         )
-        headers = self._stream_headers if stream else self._whole_headers
-        return HttpRequest("POST", self._url, headers, body, read_timeout=self._timeout, tls=self._tls)
+        return self.post(self._url, body, stream=stream)
 
     def decode(self, payload: Any) -> ChatResponse:
         return ChatDecoder().whole(payload)

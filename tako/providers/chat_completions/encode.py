@@ -44,7 +44,7 @@ from tako.providers.body import (
     only_text,
     vendor_tools,
 )
-from tako.providers.openai.strict import is_strict, schema_name
+from tako.providers.chat_completions.strict import is_strict, schema_name
 
 __all__ = ["CODEC", "VENDOR", "encode_body", "encode_message", "encode_tool"]
 

@@ -33,8 +33,8 @@ from tako.providers.answer import (
     known_text,
     refused,
 )
+from tako.providers.chat_completions.encode import VENDOR
 from tako.providers.http import parse_json
-from tako.providers.openai.encode import VENDOR
 from tako.wire.sse import SSEParser
 
 __all__ = ["ChatDecoder", "usage_of"]
