@@ -6,20 +6,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tako.providers.anthropic import Anthropic
+    from tako.providers.anthropic import Anthropic, AnthropicBedrock, AnthropicVertex
     from tako.providers.base import Provider
+    from tako.providers.bedrock import Bedrock
     from tako.providers.fake import Fake
-    from tako.providers.openai import OpenAI
+    from tako.providers.gemini import Gemini, Vertex
+    from tako.providers.http_generic import HttpGeneric
+    from tako.providers.mistral import Mistral
+    from tako.providers.ollama import Ollama
+    from tako.providers.openai import AzureOpenAI, OpenAI, OpenAICodex, OpenAICompatible, OpenAIResponses
     from tako.providers.python import PythonProvider
 
-__all__ = ["Anthropic", "Fake", "OpenAI", "Provider", "PythonProvider"]
+__all__ = [
+    "Anthropic",
+    "AnthropicBedrock",
+    "AnthropicVertex",
+    "AzureOpenAI",
+    "Bedrock",
+    "Fake",
+    "Gemini",
+    "HttpGeneric",
+    "Mistral",
+    "Ollama",
+    "OpenAI",
+    "OpenAICodex",
+    "OpenAICompatible",
+    "OpenAIResponses",
+    "Provider",
+    "PythonProvider",
+    "Vertex",
+]
 
 _HOMES = {
     "Anthropic": "anthropic",
+    "AnthropicBedrock": "anthropic",
+    "AnthropicVertex": "anthropic",
+    "AzureOpenAI": "openai",
+    "Bedrock": "bedrock",
     "Fake": "fake",
+    "Gemini": "gemini",
+    "HttpGeneric": "http_generic",
+    "Mistral": "mistral",
+    "Ollama": "ollama",
     "OpenAI": "openai",
+    "OpenAICodex": "openai",
+    "OpenAICompatible": "openai",
+    "OpenAIResponses": "openai",
     "Provider": "base",
     "PythonProvider": "python",
+    "Vertex": "gemini",
 }
 
 
