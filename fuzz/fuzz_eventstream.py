@@ -1,4 +1,4 @@
-"""Fuzz the AWS event stream parser: whatever the bytes and the cuts, only a TakoError, and always the same frames.
+"""Fuzz the AWS event stream parser: whatever the bytes and the cuts, only a TakoError and the same frames.
 
 `python fuzz/fuzz_eventstream.py --runs 100000 --seed 1` is a plain loop of random inputs. Without --runs
 it is guided by coverage, needs atheris, and takes the options of libFuzzer. Bytes behind two zeros are

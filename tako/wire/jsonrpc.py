@@ -125,7 +125,7 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Its members in their order. The answers go in one batch, in any order; if there are none, nothing does."""
+    """Its members in their order. Their answers go in one batch; if there are none, nothing is sent."""
 
     members: tuple[Message | Malformed, ...]
 

@@ -44,7 +44,8 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 # What is written anew at each signing, so that a request can be signed again for another try.
-REPLACED: Final = frozenset({"authorization", "x-amz-date", "x-amz-security-token"})
+REPLACED: Final = frozenset({"authorization", "x-amz-date"})
+REPLACED_WITH_TOKEN: Final = REPLACED | {"x-amz-security-token"}
 
 # What a proxy, a tracer or an HTTP library may add, change or take away.
 UNSIGNED: Final = frozenset(
@@ -106,17 +107,20 @@ def sign(
     already is replaced. Raises InvalidInput for a URL without a host and for text that UTF-8 cannot hold.
     """
     date = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
-    sent = [(name, value) for name, value in headers if name.lower() not in REPLACED]
+    token = credentials.session_token
+    replaced = REPLACED if token is None else REPLACED_WITH_TOKEN
+    sent = [(name, value) for name, value in headers if name.lower() not in replaced]
     sent.append(("x-amz-date", date))
-    if credentials.session_token is not None:
-        sent.append(("x-amz-security-token", credentials.session_token))
+    if token is not None:
+        sent.append(("x-amz-security-token", token))
     if service == "s3" and not any(name.lower() == "x-amz-content-sha256" for name, _ in sent):
         sent.append(("x-amz-content-sha256", sha256(body).hexdigest()))
     canonical, signed_names = canonical_request(method, url, tuple(sent), body, service=service)
-    scope = f"{date[:8]}/{region}/{service}/aws4_request"
+    steps = (date[:8], region, service, "aws4_request")
+    scope = "/".join(steps)
     to_sign = "\n".join((ALGORITHM, date, scope, sha256(canonical).hexdigest()))
     key = f"AWS4{credentials.secret_access_key}".encode()
-    for step in scope.split("/"):
+    for step in steps:
         key = hmac.digest(key, step.encode(), "sha256")
     signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
     credential = f"{credentials.access_key_id}/{scope}"

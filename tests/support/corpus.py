@@ -26,6 +26,12 @@ class Exchange:
     """One recorded exchange, and what the vendor's own library makes of it."""
 
     id: str
+    name: str
+    """The file that it is from, such as "anthropic.messages"."""
+    provider: str
+    """Who answered."""
+    model: str | None
+    features: frozenset[str]
     request: dict[str, Any]
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -57,6 +63,10 @@ def exchanges(name: str) -> tuple[Exchange, ...]:
         found.append(
             Exchange(
                 entry["id"],
+                name,
+                entry["provider"],
+                entry.get("model"),
+                frozenset(entry["features"]),
                 entry["request"],
                 response["status"],
                 tuple((key.lower(), str(value)) for key, value in (response.get("headers") or {}).items()),

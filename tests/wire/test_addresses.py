@@ -198,8 +198,8 @@ def test_what_a_host_means(host: str, address: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["256.1.1.1", "1.2.3.4.5", "1.2.3.4.5.6", "1..2", "09.1", "4294967296", "127.0.0.0x100",
-             "a.example.1", "a.0xff", "1" * 5000, "::g", "1:2"]
+    "host", ["256.1.1.1", "1.2.3.4.5", "1.2.3.4.5.6", "1.2.3.4.0", "1.2.3.4.5.0", "1..2", "09.1",
+             "4294967296", "127.0.0.0x100", "a.example.1", "a.0xff", "1" * 5000, "::g", "1:2"]
 )  # fmt: skip
 def test_a_host_that_looks_like_an_address_and_is_none(host: str) -> None:
     with pytest.raises(InvalidInput, match="not an IPv"):

@@ -1,0 +1,1 @@
+"""tako against programs that others wrote: what they start, they install and start themselves."""
