@@ -96,7 +96,8 @@ class HttpRequest:
     read_timeout: float | None = 120.0
     """Seconds between two reads; the answer as a whole is bounded with Within."""
     pinned_address: str | None = None
-    """Connect to this IP address; the name in the URL is still the one that TLS checks. No proxy."""
+    """Connect to this IP address; the name in the URL is still the one that TLS checks. Straight there:
+    no proxy, and no credentials but those in these headers."""
     tls: TlsOptions | None = None
 
 

@@ -29,7 +29,7 @@ import socket
 import threading
 from collections.abc import Callable
 from functools import cache
-from http.client import HTTPException, HTTPResponse, parse_headers
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected, parse_headers
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
@@ -133,8 +133,36 @@ def interruptible(connection_class: type[Any]) -> type[Any]:
     return type(f"Interruptible{connection_class.__name__}", (_Reporting, connection_class), own)
 
 
+class _Head:
+    """What a head is read from. http.client takes the end of the input for the end of the head, so
+    that half a head would look like a whole one."""
+
+    __slots__ = ("_has_begun", "_read")
+
+    def __init__(self, file: Any) -> None:
+        self._read = file.readline
+        self._has_begun = False
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._read(limit)
+        if not line and self._has_begun:
+            raise RemoteDisconnected("the peer hung up in the head of its answer")
+        self._has_begun = True
+        return line
+
+
 class _Response(HTTPResponse):
     """http.client skips any number of "100 Continue", and takes another 1xx, like 103, for the answer."""
+
+    def begin(self) -> None:
+        file = self.fp
+        if self.headers is not None or file is None:
+            return
+        self.fp = _Head(file)
+        try:
+            super().begin()
+        finally:
+            self.fp = file
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(MOST_INTERIM_ANSWERS):

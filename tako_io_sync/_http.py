@@ -266,13 +266,14 @@ class Transport:
         _, tls, pinned = key
         if pinned:
             settings["proxies"] = {}
+            settings["cert"] = None
         adapter: BaseAdapter = (
             session.get_adapter(url) if tls is None and not pinned else self._own_adapter(tls)
         )
         defaults = tuple(
             [
                 (name.lower(), name, value if isinstance(value, str) else value.decode("latin-1"))
-                for name, value in session.headers.items()
+                for name, value in ({} if pinned else session.headers).items()
             ]
         )
         kind = type(adapter)
@@ -305,7 +306,8 @@ class Transport:
             timeout = route.timeouts.get(key)
             if timeout is None:
                 timeout = route.timeouts[key] = _timeout(request)
-            special = self._given is not None and _needs_preparing(self._given)
+            given = None if request.pinned_address else self._given
+            special = given is not None and _needs_preparing(given)
             prepared = self._prepare_fully(route, request) if special else self._fill(route, request)
             with performing(operation):
                 response = route.adapter.send(prepared, timeout=timeout, **route.settings)  # type: ignore[arg-type]
@@ -314,7 +316,7 @@ class Transport:
                     response = dispatch_hook("response", prepared.hooks, response, **settings)  # type: ignore[no-untyped-call]
         except Exception as error:
             raise _failure(error, operation, key) from error
-        if self._given is not None and "set-cookie" in response.headers:
+        if given is not None and "set-cookie" in response.headers:
             extract_cookies_to_jar(session.cookies, prepared, response.raw)  # type: ignore[no-untyped-call]
         exchange = Exchange(operation, response, request.read_timeout)
         if operation.stopped:

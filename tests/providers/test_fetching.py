@@ -25,6 +25,7 @@ SAMPLES = {
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PUBLIC, OTHER = "93.184.216.34", "2606:4700::1111"
 POLICY = UrlPolicy()
+NOWHERE_ELSE: Mapping[str, str] = {}
 URL = "https://a.test/cat.png"
 
 
@@ -39,13 +40,16 @@ def redirect(location: str | None, status: int = 302) -> Answer:
 
 
 def simulate(
-    *answers: Answer, url: str = URL, policy: UrlPolicy = POLICY, accept: Sequence[str] = IMAGES, **hosts: str
+    *answers: Answer,
+    url: str = URL,
+    policy: UrlPolicy = POLICY,
+    accept: Sequence[str] = IMAGES,
+    hosts: Mapping[str, str] = NOWHERE_ELSE,
 ) -> tuple[Fetched, ScriptedVendor]:
-    """Every host ends in .test and is public, unless it is given."""
+    """`hosts` has addresses of names, besides which a.test and b.test are public."""
     vendor = ScriptedVendor(answers)
-    addresses = {f"{name}.test": [PUBLIC] for name in "abc"} | {
-        f"{k}.test": v.split() for k, v in hosts.items()
-    }
+    known = {"a.test": PUBLIC, "b.test": PUBLIC, **hosts}
+    addresses = {name: texts.split() for name, texts in known.items()}
     return Simulator(vendor=vendor, addresses=addresses).run(fetch(url, policy, accept=accept)), vendor
 
 
@@ -182,12 +186,12 @@ def test_redirects_that_lead_nowhere() -> None:
     assert "more than 0 times" in refusal(
         redirect("/x"), kind=ProtocolError, policy=UrlPolicy(max_redirects=0)
     )
-    fetched, _ = simulate(*[redirect("/x")] * 3, picture())
-    assert fetched.data == PNG
+    assert simulate(*[redirect("/x")] * 3, picture())[0].data == PNG
+    assert "more than 3 times" in refusal(*[redirect("/x")] * 4, picture(), kind=ProtocolError)
 
 
 def test_a_host_without_an_address() -> None:
-    assert "no address" in refusal(kind=TransportError, a="")
+    assert "no address" in refusal(kind=TransportError, hosts={"a.test": ""})
 
 
 @pytest.mark.parametrize(
@@ -264,7 +268,7 @@ def test_a_body_is_read_up_to_the_limit_and_no_further(pieces: list[bytes], limi
     "answer",
     [
         Answer((PNG,), 200, (("content-type", "image/png"),), before=(Pause(2.0),)),
-        Answer((*[b"x", Pause(0.4)] * 9,), 200, (("content-type", "image/png"),)),
+        Answer((b"x", Pause(0.4)) * 9, 200, (("content-type", "image/png"),)),
         Answer((), 302, (("location", URL),), before=(Pause(0.4),)),
     ],
     ids=["head", "body", "redirects"],
@@ -314,26 +318,32 @@ def test_no_exchange_is_open_when_it_has_ended(answer: Answer, outcome: str) -> 
     ("options", "url", "hosts"),
     [
         ({"allow_http": True}, "http://a.test/", {}),
-        ({"allow_private_addresses": True}, "https://a.test/", {"a": "10.0.0.1"}),
-        ({"allow_networks": ["10.0.0.0/8"]}, "https://a.test/", {"a": f"10.0.0.1 {PUBLIC} ::ffff:10.9.9.9"}),
+        ({"allow_private_addresses": True}, "https://a.test/", {"a.test": "10.0.0.1"}),
+        (
+            {"allow_networks": ["10.0.0.0/8"]},
+            "https://a.test/",
+            {"a.test": f"10.0.0.1 {PUBLIC} ::ffff:10.9.9.9"},
+        ),
         ({"allow_networks": ("127.0.0.1",)}, "https://127.1/", {}),
-        ({"allow_hosts": ("A.TEST",)}, "https://a.test/", {"a": "10.0.0.1"}),
-        ({"allow_hosts": ("*.test",)}, "https://A.Test/", {"a": "10.0.0.1"}),
+        ({"allow_hosts": ("A.TEST",)}, "https://a.test/", {"a.test": "10.0.0.1"}),
+        ({"allow_hosts": ("*.test",)}, "https://A.Test/", {"a.test": "10.0.0.1"}),
     ],
 )
 def test_what_a_policy_allows(options: Mapping[str, Any], url: str, hosts: dict[str, str]) -> None:
-    assert simulate(picture(), url=url, policy=UrlPolicy(**options), **hosts)[0].data == PNG
+    assert simulate(picture(), url=url, policy=UrlPolicy(**options), hosts=hosts)[0].data == PNG
     default = UrlPolicy(allow_http="allow_private_addresses" in options)
-    refusal(picture(), url=url, policy=default, **hosts)
+    refusal(picture(), url=url, policy=default, hosts=hosts)
 
 
 def test_an_allowed_host_or_network_lifts_the_check_of_the_address_and_no_other() -> None:
     policy = UrlPolicy(allow_hosts=("a.test",), allow_networks=("10.0.0.0/8",))
-    hosts = {"a": "10.0.0.1", "b": "192.168.0.1", "c": "10.0.0.1 192.168.0.1"}
-    assert "not https" in refusal(picture(), url="http://a.test/", policy=policy, **hosts)
-    assert "is text/html" in refusal(picture(mime="text/html"), kind=ProtocolError, policy=policy, **hosts)
-    assert "192.168.0.1" in refusal(redirect("https://b.test/"), policy=policy, **hosts)
-    assert "192.168.0.1" in refusal(picture(), url="https://c.test/", policy=policy, **hosts)
+    hosts = {"a.test": "10.0.0.1", "b.test": "192.168.0.1", "c.test": "10.0.0.1 192.168.0.1"}
+    assert "not https" in refusal(picture(), url="http://a.test/", policy=policy, hosts=hosts)
+    assert "is text/html" in refusal(
+        picture(mime="text/html"), kind=ProtocolError, policy=policy, hosts=hosts
+    )
+    assert "192.168.0.1" in refusal(redirect("https://b.test/"), policy=policy, hosts=hosts)
+    assert "192.168.0.1" in refusal(picture(), url="https://c.test/", policy=policy, hosts=hosts)
 
 
 @pytest.mark.parametrize(

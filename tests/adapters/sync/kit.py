@@ -146,8 +146,11 @@ def full_backlog() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def silent_server(*, first: bytes = b"", trickle: bytes = b"") -> Iterator[int]:
-    """A port that accepts, says `first`, then `trickle` again and again, and nothing else."""
+def silent_server(*, first: bytes = b"", trickle: bytes = b"", hangs_up: bool = False) -> Iterator[int]:
+    """A port that accepts, says `first`, then `trickle` again and again, and nothing else.
+
+    With `hangs_up` it says that it will say no more.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     stop = threading.Event()
     accepted: list[socket.socket] = []
@@ -162,6 +165,8 @@ def silent_server(*, first: bytes = b"", trickle: bytes = b"") -> Iterator[int]:
             SERVERS_SIDE.add(connection)
             with contextlib.suppress(OSError):
                 connection.sendall(first)
+                if hangs_up:
+                    connection.shutdown(socket.SHUT_WR)
                 while trickle and not stop.wait(0.02):
                     connection.sendall(trickle)
 

@@ -259,6 +259,13 @@ def test_a_peer_that_does_not_speak_http(first: bytes, runtime: Runtime) -> None
     assert caught.value.phase == "head"
 
 
+@pytest.mark.parametrize("cut", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nx-half"])
+def test_a_peer_that_hangs_up_in_the_head(cut: bytes, runtime: Runtime) -> None:
+    with silent_server(first=cut, hangs_up=True) as port, pytest.raises(TransportError) as caught:
+        runtime.run(fetch(post(f"http://127.0.0.1:{port}/")))
+    assert caught.value.phase == "head"
+
+
 def test_interim_answers_are_no_answers(runtime: Runtime) -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
     with silent_server(first=interim * 3 + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}") as port:
@@ -398,6 +405,21 @@ def test_a_sessions_auth_headers_and_cookies() -> None:
         session.auth = ("user", "pass")
         session.cookies["a"] = "b"
         assert asked(session, ScriptedVendor(echo)) == b"Basic dXNlcjpwYXNz a=b own"
+
+
+def test_a_pinned_request_has_nothing_of_the_session() -> None:
+    """The peer was chosen by whoever wrote the address, so it gets no credentials of ours."""
+
+    def answer(request: ReceivedRequest) -> Answer:
+        return Answer.json(f"{echo(request).body.decode()} {request.target}", set_cookie="id=7")
+
+    with requests.Session() as session, LoopbackServer(ScriptedVendor(answer)) as server:
+        session.headers["X-Own"], session.auth, session.params = "own", ("user", "pass"), {"key": "K"}
+        session.cookies["a"] = "b"
+        with Runtime(session) as runtime:
+            pinned = HttpRequest("GET", f"{server.url}/x", pinned_address="127.0.0.1")
+            assert runtime.run(fetch(pinned))[1] == b"None None None /x"
+        assert dict(session.cookies) == {"a": "b"}
 
 
 def test_cookies_that_an_answer_sets_go_into_the_session() -> None:
