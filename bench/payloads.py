@@ -1,4 +1,4 @@
-"""What two vendors send, rendered once, so that both sides of a comparison get the same bytes.
+"""What the vendors send, rendered once, so that both sides of a comparison get the same bytes.
 
 Shapes and sizes are those of real answers: an OpenAI chunk has some 330 bytes of which four are
 news, an Anthropic event 120. Letters outside of ASCII and JSON escapes are among the tokens.
@@ -9,7 +9,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["ANSWER", "anthropic_events", "frames", "openai_answer", "openai_events", "text_of"]
+from tako.wire.eventstream import encode_frame
+
+__all__ = [
+    "ANSWER",
+    "anthropic_events",
+    "converse_stream",
+    "frames",
+    "gemini_stream",
+    "ollama_stream",
+    "openai_answer",
+    "openai_events",
+    "responses_events",
+    "text_of",
+]
 
 ANSWER = "Paris is the capital of France, and has been for a while."
 
@@ -55,6 +68,107 @@ def anthropic_events(count: int) -> list[str]:
     events.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": 15}})
     events.append({"type": "message_stop"})
     return [_json(event) for event in events]
+
+
+def responses_events(count: int) -> list[str]:
+    """The data of each event of a streamed response."""
+    place = {
+        "item_id": "msg_67c9fdcf37fc8190ba82116e33fb28c501b8b0ad29eb3fc8",
+        "output_index": 0,
+        "content_index": 0,
+    }
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": ""}
+    item = {
+        "id": place["item_id"],
+        "type": "message",
+        "status": "in_progress",
+        "content": [],
+        "role": "assistant",
+    }
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": _response("in_progress", [], None)},
+        {"type": "response.in_progress", "response": _response("in_progress", [], None)},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **place, "part": part},
+    ]
+    for number in range(count):
+        delta = {**place, "delta": TOKENS[number % len(TOKENS)], "logprobs": [], "obfuscation": "Zk3qTx8w"}
+        events.append({"type": "response.output_text.delta", **delta})
+    part = {**part, "text": text_of(count)}
+    item = {**item, "status": "completed", "content": [part]}
+    usage = {
+        "input_tokens": 19, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 10,
+        "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 29,
+    }  # fmt: skip
+    events += [
+        {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": _response("completed", [item], usage)},
+    ]
+    return [_json({**event, "sequence_number": number}) for number, event in enumerate(events)]
+
+
+def _response(status: str, output: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "id": "resp_67c9fdcecf488190bdd9a0409de3a1ec07b8b0ad4e5eb654", "object": "response",
+        "created_at": 1741290958, "status": status, "error": None, "incomplete_details": None,
+        "instructions": None, "max_output_tokens": None, "model": MODEL, "output": output,
+        "parallel_tool_calls": True, "previous_response_id": None, "reasoning": {"effort": None},
+        "store": True, "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto",
+        "tools": [], "top_p": 1.0, "truncation": "disabled", "usage": usage, "metadata": {},
+    }  # fmt: skip
+
+
+def gemini_stream(count: int) -> list[bytes]:
+    """Each event of a streamed generateContent as it is framed."""
+    events = []
+    for number in range(count):
+        candidate: dict[str, Any] = {
+            "content": {"parts": [{"text": TOKENS[number % len(TOKENS)]}], "role": "model"}, "index": 0,
+        }  # fmt: skip
+        if number == count - 1:
+            candidate["finishReason"] = "STOP"
+        usage = {
+            "promptTokenCount": 19, "candidatesTokenCount": number, "totalTokenCount": 19 + number,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 19}],
+        }  # fmt: skip
+        event = {
+            "candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-2.5-flash",
+            "responseId": "q8JlaMTnA6-8qsMPxpLyuQ4",
+        }  # fmt: skip
+        events.append(f"data: {_json(event)}\r\n\r\n".encode())
+    return events
+
+
+def converse_stream(count: int) -> list[bytes]:
+    """Each event of a ConverseStream as it is framed."""
+    events: list[tuple[str, dict[str, Any]]] = [("messageStart", {"role": "assistant"})]
+    for number in range(count):
+        delta = {"contentBlockIndex": 0, "delta": {"text": TOKENS[number % len(TOKENS)]}}
+        events.append(("contentBlockDelta", delta))
+    events.append(("contentBlockStop", {"contentBlockIndex": 0}))
+    events.append(("messageStop", {"stopReason": "end_turn"}))
+    usage = {"inputTokens": 19, "outputTokens": 10, "totalTokens": 29}
+    events.append(("metadata", {"usage": usage, "metrics": {"latencyMs": 711}}))
+    framed = []
+    for name, payload in events:
+        headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
+        framed.append(encode_frame(headers, _json({**payload, "p": "abcdefghijklm"}).encode()))
+    return framed
+
+
+def ollama_stream(count: int) -> list[bytes]:
+    """Each line of a streamed chat."""
+    head = {"model": "llama3.2", "created_at": "2026-01-01T10:00:00.123456Z"}
+    lines: list[dict[str, Any]] = []
+    for number in range(count):
+        message = {"role": "assistant", "content": TOKENS[number % len(TOKENS)]}
+        lines.append({**head, "message": message, "done": False})
+    end = {"role": "assistant", "content": ""}
+    counts = {"total_duration": 5, "load_duration": 1, "prompt_eval_count": 19, "eval_count": 10}
+    lines.append({**head, "message": end, "done": True, "done_reason": "stop", **counts})
+    return [_json(line).encode() + b"\n" for line in lines]
 
 
 def frames(events: list[str]) -> list[bytes]:

@@ -10,12 +10,13 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from bench import agent, call, concurrency, decode, history, imports, stream
+from bench import agent, call, concurrency, decode, history, imports, stream, vendors
 from bench.measure import NOMINAL, Line, speed
 from bench.vendor import core, stay_on
 
 BENCHES: dict[str, Callable[[float], Iterator[Line]]] = {
     "decode": decode.lines,
+    "vendors": vendors.lines,
     "call": call.lines,
     "stream": stream.lines,
     "agent": agent.lines,

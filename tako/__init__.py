@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Message,
         Principal,
         Role,
+        Thinking,
         ToolSchema,
         Usage,
     )
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tako.orchestrators.decisions import Answered, Approved, Denied
     from tako.orchestrators.result import RunResult
     from tako.orchestrators.single_agent import SingleAgent
+    from tako.providers.catalogue import provider
     from tako.tools import Tool, ToolContext, tool
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "RunResult",
     "SingleAgent",
     "TakoError",
+    "Thinking",
     "TimedOut",
     "Tool",
     "ToolContext",
@@ -82,6 +85,7 @@ __all__ = [
     "events",
     "models",
     "orchestrators",
+    "provider",
     "providers",
     "testing",
     "tool",
@@ -95,11 +99,12 @@ _NAMES_OF = {
     "errors": "Cancelled InvalidInput OutputInvalid ProtocolError ProviderError RateLimited TakoError "
     "TimedOut ToolError TransportError",
     "models": "CacheControl Capabilities ChatRequest ChatResponse ContentPart Message Principal Role "
-    "ToolSchema Usage",
+    "Thinking ToolSchema Usage",
     "orchestrators.agent_run": "AgentRun",
     "orchestrators.decisions": "Answered Approved Denied",
     "orchestrators.result": "RunResult",
     "orchestrators.single_agent": "SingleAgent",
+    "providers.catalogue": "provider",
     "tools": "Tool ToolContext tool",
 }
 _HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}

@@ -170,6 +170,9 @@ class AnswerDecoder(StreamDecoder):
         chunks += [item for item in self._held if type(item) is not PendingCall]  # type: ignore[misc]
         super()._break(chunks, error)
 
+    def _end_of_failure(self) -> ChatEnd:
+        return ChatEnd("error", self.usage, self._reason, self._model, self._response_id, self._details)
+
     def _finish(self, chunks: list[ChatChunk], last: PendingCall | None) -> None:
         """Append what was held back and the ChatEnd; `last` is the call that the answer ends in, if any.
 

@@ -90,6 +90,12 @@ class Provider(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
 
+    def estimate_tokens(self, request: ChatRequest) -> int:
+        """About how many tokens the request is, counted here and not by the vendor (see `estimate`)."""
+        from tako.providers.estimate import estimate_tokens  # most programs never ask
+
+        return estimate_tokens(request, self.id.partition(":")[0])
+
     def chat_sync(self, request: ChatRequest, *, cancel: CancellationToken | None = None) -> ChatResponse:
         """Ask for a whole answer, blocking; raises a TakoError."""
         return _adapters.run_sync(self.chat_flow(request), cancel)
@@ -165,7 +171,11 @@ class StreamDecoder(ABC):
     def _break(self, chunks: list[ChatChunk], error: TakoError) -> None:
         self.ended = True
         chunks.append(ChatError(error))
-        chunks.append(ChatEnd("error", self.usage))
+        chunks.append(self._end_of_failure())
+
+    def _end_of_failure(self) -> ChatEnd:
+        """The last chunk of a broken stream, with what is known of the answer all the same."""
+        return ChatEnd("error", self.usage)
 
     def receive_data(self, data: bytes) -> None:
         """As every wire machine: take bytes, b"" is the end of the input."""

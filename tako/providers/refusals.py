@@ -52,7 +52,7 @@ SUBJECT_OF = {
 }
 
 SECONDS_IN = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)[a-z]*\s*", re.IGNORECASE)
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|s|m(?!on)|h|d)[a-z]*\s*", re.IGNORECASE)
 IN_WORDS = re.compile(
     r"(?:again|retry|reset)\w*\s+(?:in|after)\s+(?:about\s+)?((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)", re.IGNORECASE
 )
@@ -127,7 +127,7 @@ def duration(text: str) -> float | None:
         unit = found[2].lower()
         total += float(found[1]) * SECONDS_IN["ms" if unit == "milli" else unit]
         place = found.end()
-    return total if place and not text[place:].strip(" .,") else None
+    return total if place and not text[place:].strip(" .,") and math.isfinite(total) else None
 
 
 def rate_limits_of(head: HttpHead) -> RateLimits | None:

@@ -9,8 +9,9 @@ piece, no fault, a short conversation in ASCII.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 try:
     from hypothesis import strategies as st
@@ -18,7 +19,9 @@ except ImportError as error:  # pragma: no cover - the tests of this module need
     raise ImportError("tako.testing.strategies needs Hypothesis: pip install tako-sansio[testing]") from error
 
 from tako.models import (
+    AudioPart,
     ChatResponse,
+    DocumentPart,
     FinishReason,
     ImagePart,
     ImageUrlPart,
@@ -30,10 +33,12 @@ from tako.models import (
     ToolCallPart,
     ToolResultPart,
     Usage,
+    VideoPart,
 )
 from tako.testing.faults import Cut, Faults
 
 __all__ = [
+    "MEDIA",
     "conversations",
     "cuts",
     "faults",
@@ -58,6 +63,9 @@ _AWKWARD = (
 )
 
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+_PDF = "JVBERi0xLjQKJSVFT0YK"
+_WAV = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA="
 
 _NAMES = st.text("abcxyz_019", min_size=1, max_size=12).map(lambda rest: f"f{rest}")
 
@@ -160,19 +168,34 @@ def hostile_bytes(*, max_size: int = 200) -> st.SearchStrategy[bytes]:
     return st.lists(fragments | noise, max_size=12).map(b"".join).map(lambda data: data[:max_size])
 
 
-def _images() -> st.SearchStrategy[Part]:
-    return st.just(ImagePart(mime="image/png", data_b64=_PNG)) | st.just(
-        ImageUrlPart(url="https://example.com/a%20b.png")
-    )
+_MEDIA: dict[str, st.SearchStrategy[Any]] = {
+    "image": st.just(ImagePart(mime="image/png", data_b64=_PNG)),
+    "image_url": st.just(ImageUrlPart(url="https://example.com/a%20b.png")),
+    "document": st.just(DocumentPart(data_b64=_PDF, title="report")),
+    "document_text": texts().map(
+        lambda text: DocumentPart(mime="text/plain", text=text or ".", title="notes")
+    ),
+    "document_url": st.just(DocumentPart(url="https://example.com/a.pdf")),
+    "audio": st.just(AudioPart(mime="audio/wav", data_b64=_WAV)),
+    "video": st.just(VideoPart(mime="video/mp4", data_b64=_WAV)),
+}
+MEDIA: Final = tuple(_MEDIA)
+"""The kinds of media that `conversations` can put into messages."""
+EVERYWHERE: Final = ("image",)
+_SIGNED: Final = Replay(vendor="anthropic", data={"signature": "c2ln"})
+
+
+def _media(kinds: Collection[str], most: int) -> st.SearchStrategy[list[Any]]:
+    found = [_MEDIA[kind] for kind in kinds]
+    return st.lists(st.one_of(found), max_size=most) if found else st.just([])
 
 
 @st.composite
-def _answers(draw: st.DrawFn, calls: range) -> Message:
+def _answers(draw: st.DrawFn, calls: range, replay: Replay = _SIGNED) -> Message:
     """What a model says; each of the calls has its number in its id."""
     parts: list[Part] = []
     if draw(st.booleans()):
-        replay = draw(st.none() | st.just(Replay(vendor="anthropic", data={"signature": "c2ln"})))
-        parts.append(ThinkingPart(text=draw(texts()), replay=replay))
+        parts.append(ThinkingPart(text=draw(texts()), replay=draw(st.none() | st.just(replay))))
     if not calls or draw(st.booleans()):
         parts.append(TextPart(text=draw(texts()) or "."))
     for number in calls:
@@ -181,40 +204,52 @@ def _answers(draw: st.DrawFn, calls: range) -> Message:
 
 
 @st.composite
-def _results(draw: st.DrawFn, message: Message) -> Message:
+def _results(draw: st.DrawFn, message: Message, kinds: Collection[str]) -> Message:
     """The tool message that answers the calls of an assistant's message, in any order."""
-    results = [
-        ToolResultPart(id=call.id, name=call.name, result=draw(_RESULTS), is_error=draw(st.booleans()))
-        for call in message.tool_calls
-    ]
+    results = []
+    for call in message.tool_calls:
+        fields: dict[str, Any] = {"result": draw(_RESULTS), "is_error": draw(st.booleans())}
+        media = draw(_media(kinds, 2))
+        if media:
+            fields["content"] = (TextPart(text=draw(texts()) or "."), *media)
+        results.append(ToolResultPart(id=call.id, name=call.name, **fields))
     return Message.tool(draw(st.permutations(results)))
 
 
 @st.composite
-def _users(draw: st.DrawFn) -> Message:
-    parts: list[Part] = [TextPart(text=draw(texts()) or ".")]
-    parts += draw(st.lists(_images(), max_size=2))
-    return Message.user(parts)
+def _users(draw: st.DrawFn, kinds: Collection[str]) -> Message:
+    return Message.user([TextPart(text=draw(texts()) or "."), *draw(_media(kinds, 2))])
 
 
 @st.composite
-def conversations(draw: st.DrawFn, *, max_turns: int = 4) -> list[Message]:
+def conversations(
+    draw: st.DrawFn,
+    *,
+    max_turns: int = 4,
+    media: Collection[str] = EVERYWHERE,
+    result_media: Collection[str] = (),
+    replay: Replay = _SIGNED,
+) -> list[Message]:
     """A history that every provider has to take: each tool call has its result, in the next message.
 
     There are calls side by side, thinking, images, and text of every script; ids are unique.
     It may end with an answer, with the results of tools, or with the user.
+
+    media         kinds of MEDIA in the user's messages
+    result_media  kinds of MEDIA in the results of tools, which not every provider takes
+    replay        what some of the thinking came with
     """
     messages = [Message.system(draw(texts()) or ".")] if draw(st.booleans()) else []
     count = 0
     for _ in range(draw(st.integers(1, max_turns))):
-        messages.append(draw(_users()))
+        messages.append(draw(_users(media)))
         for _ in range(draw(st.integers(0, 2))):
             calls = range(count, count + draw(st.integers(1, 3)))
             count = calls.stop
-            asked = draw(_answers(calls))
-            messages += [asked, draw(_results(asked))]
+            asked = draw(_answers(calls, replay))
+            messages += [asked, draw(_results(asked, result_media))]
         if draw(st.booleans()):
-            messages.append(draw(_answers(range(0))))
+            messages.append(draw(_answers(range(0), replay)))
     return messages
 
 

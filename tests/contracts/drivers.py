@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
-from hypothesis import settings
 
 import tako_io_asyncio
 import tako_io_sync
@@ -16,12 +15,6 @@ from tako.cancellation import CancellationToken
 from tako.effects import Failed, Flow, Succeeded
 from tako.testing import Observed, ScriptedVendor, Simulator
 from tako_io_sync.loopback import LoopbackServer
-
-
-def examples(quick: int) -> settings:
-    """So many examples in the quick profile, and as many times more in a thorough one as elsewhere."""
-    return settings(max_examples=quick * settings().max_examples // 50)
-
 
 MakeFlow = Callable[[str], Flow[Any]]
 OnEvent = Callable[[Any], None]

@@ -7,37 +7,44 @@ for the providers without one, how to script it), and how such an answer breaks.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tako.errors import TransportError
 from tako.events import ChatChunk, ChatEnd, TextDelta, ToolCall
 from tako.models import ChatRequest, ChatResponse, Message, Part, Role, TextPart, ToolCallPart, Usage
-from tako.providers import Anthropic, Fake, OpenAI, Provider, PythonProvider
-from tako.providers.anthropic.decode import MessagesDecoder
+from tako.providers import (
+    Anthropic,
+    AnthropicBedrock,
+    AnthropicVertex,
+    AzureOpenAI,
+    Bedrock,
+    Fake,
+    Gemini,
+    Mistral,
+    Ollama,
+    OpenAI,
+    OpenAICompatible,
+    OpenAIResponses,
+    Provider,
+    PythonProvider,
+    Vertex,
+)
 from tako.providers.base import StreamDecoder
 from tako.providers.fake import Truncated
-from tako.providers.chat_completions.decode import ChatDecoder
+from tako.providers.http import HttpProvider
 from tako.testing import Answer, Hangup, ReceivedRequest, ScriptedVendor
 from tako.testing.vendor import Piece
+from tests.contracts.drivers import SIMULATOR, Driver
+from tests.contracts.wires import chat_completions, converse, gemini, messages, ollama, responses
+from tests.contracts.wires.framing import EVENT_STREAM, LINES, SSE, Framing
+from tests.contracts.wires.reply import Reply
 
 USAGE = Usage(input_tokens=11, output_tokens=7)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the model says: text, and the calls that it asks for."""
-
-    text: str = ""
-    calls: tuple[ToolCallPart, ...] = ()
-
-    @property
-    def words(self) -> list[str]:
-        return re.findall(r"\s*\S+|\s+$", self.text)
 
 
 def _names() -> st.SearchStrategy[str]:
@@ -61,6 +68,14 @@ def replies(draw: st.DrawFn, *, most_calls: int = 3) -> Reply:
     )
 
 
+def _turns_in_messages(body: dict[str, Any]) -> int:
+    return sum(message["role"] == "assistant" for message in body["messages"])
+
+
+def _says_stream(request: ReceivedRequest, body: dict[str, Any]) -> bool:
+    return bool(body.get("stream"))
+
+
 @dataclass(frozen=True)
 class Subject:
     """One provider. `answer` is None for those that need no network."""
@@ -72,6 +87,17 @@ class Subject:
     decoder: Callable[[], StreamDecoder] | None = None
     broken: Callable[[str, Reply, float], Provider] | None = None
     """A provider without a network that breaks off in the midst of a reply."""
+    framing: Framing = SSE
+    turns: Callable[[dict[str, Any]], int] = _turns_in_messages
+    """How many answers there are in the conversation of a request's body."""
+    is_stream: Callable[[ReceivedRequest, dict[str, Any]], bool] = _says_stream
+    keeps_ids: bool = True
+    """Whether the vendor gives ids to calls."""
+
+    def same_calls(self, got: Sequence[ToolCallPart], wanted: Sequence[ToolCallPart]) -> bool:
+        """Whether these are the calls that the model asked for."""
+        names = [(call.name, call.args) for call in got] == [(call.name, call.args) for call in wanted]
+        return names and (not self.keeps_ids or [c.id for c in got] == [c.id for c in wanted])
 
     def vendor(
         self, said: Sequence[Reply], spoil: Callable[[bytes], Sequence[Piece]] | None = None
@@ -83,111 +109,13 @@ class Subject:
 
         def answer(request: ReceivedRequest) -> Answer:
             body = json.loads(request.body)
-            turn = sum(message["role"] == "assistant" for message in body["messages"])
-            whole, streamed = answers[min(turn, len(answers) - 1)]
-            found: Answer = streamed if body.get("stream") else whole
+            whole, streamed = answers[min(self.turns(body), len(answers) - 1)]
+            found: Answer = streamed if self.is_stream(request, body) else whole
             if spoil is None:
                 return found
             return Answer(tuple(spoil(found.body)), found.status, found.headers, "chunked")
 
         return ScriptedVendor(answer)
-
-
-# OpenAI.
-
-
-def openai_stream(reply: Reply) -> bytes:
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": word} for word in reply.words]
-    for index, call in enumerate(reply.calls):
-        text = json.dumps(call.args, ensure_ascii=index % 2 == 0)
-        first: dict[str, Any] = {
-            "index": index,
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": ""},
-        }
-        deltas.append({"tool_calls": [first]})
-        for start in range(0, len(text), 5):
-            piece = {"index": index, "function": {"arguments": text[start : start + 5]}}
-            deltas.append({"tool_calls": [piece]})
-    events: list[dict[str, Any]] = [
-        {"id": "r1", "model": "m", "choices": [{"index": 0, "delta": d, "finish_reason": None}]}
-        for d in deltas
-    ]
-    reason = "tool_calls" if reply.calls else "stop"
-    events.append({"id": "r1", "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-    events.append(
-        {"id": "r1", "model": "m", "choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}}
-    )
-    return b"".join(_event(event) for event in events) + b"data: [DONE]\n\n"
-
-
-def openai_whole(reply: Reply) -> bytes:
-    calls = [
-        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(c.args)}}
-        for c in reply.calls
-    ]
-    message = {"role": "assistant", "content": reply.text or None, "tool_calls": calls or None}
-    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}
-    usage = {"prompt_tokens": 11, "completion_tokens": 7}
-    return json.dumps({"id": "r1", "model": "m", "choices": [choice], "usage": usage}).encode()
-
-
-# Anthropic.
-
-
-def anthropic_stream(reply: Reply) -> bytes:
-    usage = {"input_tokens": 11, "output_tokens": 1}
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": {"id": "r1", "model": "m", "content": [], "usage": usage}}
-    ]
-    index = 0
-    if reply.text:
-        events.append(_block(index, {"type": "text", "text": ""}))
-        events += [_delta(index, {"type": "text_delta", "text": word}) for word in reply.words]
-        events.append({"type": "content_block_stop", "index": index})
-        index += 1
-    for call in reply.calls:
-        events.append(_block(index, {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}))
-        text = json.dumps(call.args, ensure_ascii=False)
-        events += [
-            _delta(index, {"type": "input_json_delta", "partial_json": text[start : start + 5]})
-            for start in range(0, len(text), 5)
-        ]
-        events.append({"type": "content_block_stop", "index": index})
-        index += 1
-    reason = {"stop_reason": "tool_use" if reply.calls else "end_turn", "stop_sequence": None}
-    events.append({"type": "message_delta", "delta": reason, "usage": {"output_tokens": 7}})
-    events.append({"type": "message_stop"})
-    return b"".join(_event(event, event["type"]) for event in events)
-
-
-def anthropic_whole(reply: Reply) -> bytes:
-    content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
-    content += [{"type": "tool_use", "id": c.id, "name": c.name, "input": c.args} for c in reply.calls]
-    return json.dumps(
-        {
-            "id": "r1",
-            "model": "m",
-            "content": content,
-            "stop_reason": "tool_use" if reply.calls else "end_turn",
-            "usage": {"input_tokens": 11, "output_tokens": 7},
-        }
-    ).encode()
-
-
-def _block(index: int, block: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "content_block_start", "index": index, "content_block": block}
-
-
-def _delta(index: int, delta: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "content_block_delta", "index": index, "delta": delta}
-
-
-def _event(payload: dict[str, Any], name: str = "") -> bytes:
-    head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode()
 
 
 # Fake and PythonProvider.
@@ -236,23 +164,96 @@ def _python_broken(url: str, reply: Reply, fraction: float) -> Provider:
     return PythonProvider("python:test", stream=stream)
 
 
-OPENAI = Subject(
-    "openai",
-    lambda url, said: OpenAI("m", "key", base_url=url),
-    lambda reply: (Answer.json(openai_whole(reply)), Answer.events([openai_stream(reply)])),
-    ChatDecoder,
-)
-ANTHROPIC = Subject(
-    "anthropic",
-    lambda url, said: Anthropic("m", "key", base_url=url),
-    lambda reply: (Answer.json(anthropic_whole(reply)), Answer.events([anthropic_stream(reply)])),
-    MessagesDecoder,
-)
+def wire(
+    name: str,
+    provider: Callable[[str], HttpProvider],
+    format: Any,
+    framing: Framing = SSE,
+    stream: Callable[[Reply], bytes] | None = None,
+    **more: Any,
+) -> Subject:
+    """A provider behind HTTP whose vendor answers in this format."""
+
+    def answer(reply: Reply) -> tuple[Answer, Answer]:
+        streamed = Answer(
+            ((stream or format.stream)(reply),), headers=(("content-type", framing.content_type),)
+        )
+        return Answer.json(format.whole(reply)), streamed
+
+    example = provider("http://vendor.test")
+    return Subject(name, lambda url, said: provider(url), answer, example.decoder, framing=framing, **more)
+
+
+KEYS: Any = {"region": "us-east-1", "access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret"}
+
+OPENAI = wire("openai", lambda url: OpenAI("m", "key", base_url=url), chat_completions)
+ANTHROPIC = wire("anthropic", lambda url: Anthropic("m", "key", base_url=url), messages)
 FAKE = Subject("fake", _fake, broken=_fake_broken)
 PYTHON = Subject("python", _python, broken=_python_broken)
 
-SUBJECTS = (OPENAI, ANTHROPIC, FAKE, PYTHON)
-VENDORS = (OPENAI, ANTHROPIC)
+VENDORS = (
+    OPENAI,
+    wire("compatible", lambda url: OpenAICompatible("m", "key", base_url=url), chat_completions),
+    wire("azure", lambda url: AzureOpenAI(url, "m", "key"), chat_completions),
+    wire(
+        "responses",
+        lambda url: OpenAIResponses("m", "key", base_url=url),
+        responses,
+        turns=responses.turns,
+    ),
+    ANTHROPIC,
+    wire(
+        "anthropic-vertex",
+        lambda url: AnthropicVertex("p", "m", "token", endpoint_url=url),
+        messages,
+        is_stream=lambda request, body: ":streamRawPredict" in request.target,
+    ),
+    wire(
+        "anthropic-bedrock",
+        lambda url: AnthropicBedrock("m", endpoint_url=url, **KEYS),
+        messages,
+        EVENT_STREAM,
+        messages.bedrock_stream,
+        is_stream=lambda request, body: "invoke-with-response-stream" in request.target,
+    ),
+    wire(
+        "gemini",
+        lambda url: Gemini("m", "key", base_url=url),
+        gemini,
+        turns=gemini.turns,
+        is_stream=lambda request, body: ":streamGenerateContent" in request.target,
+    ),
+    wire(
+        "vertex",
+        lambda url: Vertex("p", "m", "token", endpoint_url=url),
+        gemini,
+        turns=gemini.turns,
+        is_stream=lambda request, body: ":streamGenerateContent" in request.target,
+    ),
+    wire(
+        "bedrock",
+        lambda url: Bedrock("m", endpoint_url=url, **KEYS),
+        converse,
+        EVENT_STREAM,
+        is_stream=lambda request, body: "converse-stream" in request.target,
+    ),
+    wire("mistral", lambda url: Mistral("m", "key", base_url=url), chat_completions),
+    wire("ollama", lambda url: Ollama("m", base_url=url), ollama, LINES, keeps_ids=False),
+)
+SUBJECTS = (*VENDORS, FAKE, PYTHON)
+FORMATS = tuple({type(vendor.decoder()): vendor for vendor in VENDORS if vendor.decoder}.values())
+"""One vendor for each way to decode, where the properties do not depend on who speaks it."""
+
+
+THOROUGH = (OPENAI, ANTHROPIC, FAKE, PYTHON)
+"""Played with all examples on the arms; the others are, on the simulator, where that costs little."""
+
+
+def examples(quick: int, driver: Driver, subject: Subject) -> settings:
+    """So many examples in the quick profile, and as many times more in a thorough one as elsewhere."""
+    if driver is not SIMULATOR and subject not in THOROUGH:
+        quick = max(2, quick // 5)
+    return settings(max_examples=quick * settings().max_examples // 50)
 
 
 def cut_off(fraction: float) -> Callable[[bytes], Sequence[Piece]]:
@@ -275,24 +276,17 @@ def in_pieces(places: Sequence[int]) -> Callable[[bytes], Sequence[Piece]]:
     return spoil
 
 
-def with_odd_value(number: int, odd: Any) -> Callable[[bytes], Sequence[Piece]]:
+def with_odd_value(framing: Framing, number: int, odd: Any) -> Callable[[bytes], Sequence[Piece]]:
     """A vendor one of whose values is not what it should be: the how manieth, and what it is instead."""
 
     def spoil(body: bytes) -> list[Piece]:
-        blocks = body.split(b"\n\n")
-        places = []
-        for index, block in enumerate(blocks):
-            head, _, payload = block.rpartition(b"data: ")
-            if payload[:1] == b"{":
-                event = json.loads(payload)
-                places += [(index, head, event, path) for path in _paths(event)]
-        index, head, event, path = places[number % len(places)]
-        value: Any = event
+        parts = framing.parts(body)
+        places = [(event, path) for _, event in parts if event is not None for path in _paths(event)]
+        value, path = places[number % len(places)]
         for key in path[:-1]:
             value = value[key]
         value[path[-1]] = odd
-        blocks[index] = head + b"data: " + json.dumps(event).encode()
-        return [b"\n\n".join(blocks)]
+        return [framing.joined(parts)]
 
     return spoil
 

@@ -20,8 +20,9 @@ from tako.orchestrators.single_agent import SingleAgent
 from tako.providers import Fake
 from tako.testing import Faults, Simulator, check_determinism, check_history, first_difference, strategies
 from tako.tools import tool
-from tests.contracts.drivers import ARMS, DRIVERS, SIMULATOR, Driver, examples
-from tests.contracts.subjects import SUBJECTS, VENDORS, Reply, Subject, cut_off, replies
+from tests.contracts.drivers import ARMS, DRIVERS, SIMULATOR, Driver
+from tests.contracts.subjects import SUBJECTS, VENDORS, Subject, cut_off, examples, replies
+from tests.contracts.wires.reply import Reply
 
 drivers = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
 arms = pytest.mark.parametrize("driver", ARMS, ids=lambda driver: driver.name)
@@ -63,131 +64,143 @@ def check_result(result: RunResult[Any], history: list[Message]) -> None:
 
 @drivers
 @subjects
-@examples(8)
-@given(said=conversations, history=strategies.conversations(max_turns=2))
-def test_4_the_messages_of_a_run_are_valid_input(
-    driver: Driver, subject: Subject, said: list[Reply], history: list[Message]
-) -> None:
-    seen = driver.observe(
-        subject.vendor(said),
-        lambda url: agent(subject, url, said).flow("start", history=history, streaming=True),
-    )
-    assert isinstance(seen.outcome, Succeeded), seen.outcome
-    check_result(seen.outcome.value, history)
-    assert type(seen.events[-1]) is Final
+def test_4_the_messages_of_a_run_are_valid_input(driver: Driver, subject: Subject) -> None:
+    @examples(8, driver, subject)
+    @given(said=conversations, history=strategies.conversations(max_turns=2))
+    def holds(said: list[Reply], history: list[Message]) -> None:
+        seen = driver.observe(
+            subject.vendor(said),
+            lambda url: agent(subject, url, said).flow("start", history=history, streaming=True),
+        )
+        assert isinstance(seen.outcome, Succeeded), seen.outcome
+        check_result(seen.outcome.value, history)
+        assert type(seen.events[-1]) is Final
+
+    holds()
 
 
 @arms
 @subjects
-@examples(8)
-@given(said=conversations)
-def test_8_all_drivers_give_the_same_events_and_result(
-    driver: Driver, subject: Subject, said: list[Reply]
-) -> None:
-    def flow(url: str) -> Flow[RunResult[Any]]:
-        # The turn ids come from chance, which each driver has of its own.
-        run = agent(subject, url, said).start("start")
-        run.run_id = "same"
-        return agent(subject, url, said).flow(run, streaming=True)
+def test_8_all_drivers_give_the_same_events_and_result(driver: Driver, subject: Subject) -> None:
+    @examples(8, driver, subject)
+    @given(said=conversations)
+    def holds(said: list[Reply]) -> None:
+        def flow(url: str) -> Flow[RunResult[Any]]:
+            # The turn ids come from chance, which each driver has of its own.
+            run = agent(subject, url, said).start("start")
+            run.run_id = "same"
+            return agent(subject, url, said).flow(run, streaming=True)
 
-    expected, got = SIMULATOR.observe(subject.vendor(said), flow), driver.observe(subject.vendor(said), flow)
-    assert first_difference(expected.events, got.events) is None
-    assert isinstance(expected.outcome, Succeeded) and isinstance(got.outcome, Succeeded)
-    assert expected.outcome.value == got.outcome.value
+        expected, got = (
+            SIMULATOR.observe(subject.vendor(said), flow),
+            driver.observe(subject.vendor(said), flow),
+        )
+        assert first_difference(expected.events, got.events) is None
+        assert isinstance(expected.outcome, Succeeded) and isinstance(got.outcome, Succeeded)
+        assert expected.outcome.value == got.outcome.value
+
+    holds()
 
 
 @drivers
 @subjects
-@examples(8)
-@given(said=conversations, after=st.integers(0, 12))
-def test_4_and_6_a_cancelled_run_returns_what_it_had(
-    driver: Driver, subject: Subject, said: list[Reply], after: int
-) -> None:
-    token = CancellationToken()
-    seen_so_far = 0
+def test_4_and_6_a_cancelled_run_returns_what_it_had(driver: Driver, subject: Subject) -> None:
+    @examples(8, driver, subject)
+    @given(said=conversations, after=st.integers(0, 12))
+    def holds(said: list[Reply], after: int) -> None:
+        token = CancellationToken()
+        seen_so_far = 0
 
-    def on_event(event: Any) -> None:
-        nonlocal seen_so_far
-        seen_so_far += 1
-        if seen_so_far == after:
+        def on_event(event: Any) -> None:
+            nonlocal seen_so_far
+            seen_so_far += 1
+            if seen_so_far == after:
+                token.cancel()
+
+        if after == 0:
             token.cancel()
+        seen = driver.observe(
+            subject.vendor(said),
+            lambda url: agent(subject, url, said).flow("start", streaming=True),
+            cancel=token,
+            on_event=on_event,
+        )
+        assert isinstance(seen.outcome, Succeeded), seen.outcome
+        result = seen.outcome.value
+        check_result(result, [])
+        if result.stop_reason == "cancelled":
+            shown = [e.delta for e in seen.events if e.kind == "assistant_text" and e.step == result.steps]
+            assert result.text.startswith("".join(shown)) or result.text == ""
 
-    if after == 0:
-        token.cancel()
-    seen = driver.observe(
-        subject.vendor(said),
-        lambda url: agent(subject, url, said).flow("start", streaming=True),
-        cancel=token,
-        on_event=on_event,
-    )
-    assert isinstance(seen.outcome, Succeeded), seen.outcome
-    result = seen.outcome.value
-    check_result(result, [])
-    if result.stop_reason == "cancelled":
-        shown = [e.delta for e in seen.events if e.kind == "assistant_text" and e.step == result.steps]
-        assert result.text.startswith("".join(shown)) or result.text == ""
+    holds()
 
 
 @subjects
 @pytest.mark.parametrize("streaming", [False, True])
-@examples(8)
-@given(said=conversations, data=st.data())
-def test_4_and_6_cancelled_at_any_effect_in_flight(
-    subject: Subject, streaming: bool, said: list[Reply], data: st.DataObject
-) -> None:
+def test_4_and_6_cancelled_at_any_effect_in_flight(subject: Subject, streaming: bool) -> None:
     """In the simulator every place where a run can be cancelled is reached."""
-    plain = Simulator(vendor=subject.vendor(said))
-    plain.run(agent(subject, "http://vendor.test", said).flow("start", streaming=streaming))
-    place = data.draw(st.integers(1, max(1, len(plain.trace))))
-    during = data.draw(st.booleans())
-    faults = Faults(cancel_during=place) if during else Faults(cancel_after=place)
-    simulator = Simulator(vendor=subject.vendor(said), faults=faults)
-    run = simulator.stream(agent(subject, "http://vendor.test", said).flow("start", streaming=streaming))
-    for _ in run:
-        pass
-    assert not run.open_exchanges
-    check_result(run.result, [])
+
+    @examples(8, SIMULATOR, subject)
+    @given(said=conversations, data=st.data())
+    def holds(said: list[Reply], data: st.DataObject) -> None:
+        plain = Simulator(vendor=subject.vendor(said))
+        plain.run(agent(subject, "http://vendor.test", said).flow("start", streaming=streaming))
+        place = data.draw(st.integers(1, max(1, len(plain.trace))))
+        during = data.draw(st.booleans())
+        faults = Faults(cancel_during=place) if during else Faults(cancel_after=place)
+        simulator = Simulator(vendor=subject.vendor(said), faults=faults)
+        run = simulator.stream(agent(subject, "http://vendor.test", said).flow("start", streaming=streaming))
+        for _ in run:
+            pass
+        assert not run.open_exchanges
+        check_result(run.result, [])
+
+    holds()
 
 
 @drivers
 @subjects
-@examples(8)
-@given(said=replies(), fraction=st.floats(0, 0.999))
-def test_4_and_5_a_failed_run_keeps_what_it_had(
-    driver: Driver, subject: Subject, said: Reply, fraction: float
-) -> None:
-    def flow(url: str) -> Flow[Any]:
-        provider = subject.broken(url, said, fraction) if subject.broken else subject.provider(url, [said])
-        return SingleAgent(provider, tools=[look, write], max_steps=3).flow("start", streaming=True)
+def test_4_and_5_a_failed_run_keeps_what_it_had(driver: Driver, subject: Subject) -> None:
+    @examples(8, driver, subject)
+    @given(said=replies(), fraction=st.floats(0, 0.999))
+    def holds(said: Reply, fraction: float) -> None:
+        def flow(url: str) -> Flow[Any]:
+            provider = (
+                subject.broken(url, said, fraction) if subject.broken else subject.provider(url, [said])
+            )
+            return SingleAgent(provider, tools=[look, write], max_steps=3).flow("start", streaming=True)
 
-    seen = driver.observe(subject.vendor([said], cut_off(fraction)), flow)
-    assert isinstance(seen.outcome, Failed) and isinstance(seen.outcome.error, TakoError)
-    partial = seen.outcome.error.partial
-    assert isinstance(partial, RunResult) and partial.stop_reason == "error"
-    check_result(partial, [])
-    shown = "".join(e.delta for e in seen.events if e.kind == "assistant_text")
-    assert partial.text == shown
-    assert seen.outcome.error.usage == partial.usage
+        seen = driver.observe(subject.vendor([said], cut_off(fraction)), flow)
+        assert isinstance(seen.outcome, Failed) and isinstance(seen.outcome.error, TakoError)
+        partial = seen.outcome.error.partial
+        assert isinstance(partial, RunResult) and partial.stop_reason == "error"
+        check_result(partial, [])
+        shown = "".join(e.delta for e in seen.events if e.kind == "assistant_text")
+        assert partial.text == shown
+        assert seen.outcome.error.usage == partial.usage
+
+    holds()
 
 
 @subjects
-@examples(8)
-@given(said=conversations, streaming=st.booleans())
-def test_9_the_same_replies_give_the_same_effects(
-    subject: Subject, said: list[Reply], streaming: bool
-) -> None:
-    def flow() -> Flow[Any]:
-        return agent(subject, "http://vendor.test", said).flow("start", streaming=streaming)
+def test_9_the_same_replies_give_the_same_effects(subject: Subject) -> None:
+    @examples(8, SIMULATOR, subject)
+    @given(said=conversations, streaming=st.booleans())
+    def holds(said: list[Reply], streaming: bool) -> None:
+        def flow() -> Flow[Any]:
+            return agent(subject, "http://vendor.test", said).flow("start", streaming=streaming)
 
-    heard: list[Any] = []
-    Simulator(vendor=subject.vendor(said)).run(_listening(flow(), heard))
-    if subject.name == "python":
-        # Its own generator is a reply, and can be read only once: look at what is asked, not fed.
-        assert [type(effect) for effect, _ in heard] == [
-            type(effect) for effect, _ in _heard_again(subject, said, flow)
-        ]
-    else:
-        check_determinism(flow, [reply for _, reply in heard])
+        heard: list[Any] = []
+        Simulator(vendor=subject.vendor(said)).run(_listening(flow(), heard))
+        if subject.name == "python":
+            # Its own generator is a reply, and can be read only once: look at what is asked, not fed.
+            assert [type(effect) for effect, _ in heard] == [
+                type(effect) for effect, _ in _heard_again(subject, said, flow)
+            ]
+        else:
+            check_determinism(flow, [reply for _, reply in heard])
+
+    holds()
 
 
 def _heard_again(
@@ -216,26 +229,28 @@ def _listening(flow: Flow[Any], heard: list[tuple[Effect, Any]]) -> Flow[Any]:
 
 
 @subjects
-@examples(8)
-@given(said=conversations, data=st.data())
-def test_the_run_is_data_between_any_two_steps(
-    subject: Subject, said: list[Reply], data: st.DataObject
-) -> None:
+def test_the_run_is_data_between_any_two_steps(subject: Subject) -> None:
     """Dumped anywhere, loaded, and gone on with: the same result."""
-    straight = Simulator(vendor=subject.vendor(said)).run(
-        agent(subject, "http://vendor.test", said).flow("start")
-    )
-    run = agent(subject, "http://vendor.test", said).start("start")
-    stop_after = data.draw(st.integers(0, 10))
-    Simulator(vendor=subject.vendor(said)).run(
-        _some_of(agent(subject, "http://vendor.test", said).flow(run), stop_after)
-    )
-    again = AgentRun.loads(run.dumps())
-    resumed = Simulator(vendor=subject.vendor(said)).run(
-        agent(subject, "http://vendor.test", said).flow(again)
-    )
-    assert resumed.new_messages == straight.new_messages
-    assert (resumed.text, resumed.usage, resumed.steps) == (straight.text, straight.usage, straight.steps)
+
+    @examples(8, SIMULATOR, subject)
+    @given(said=conversations, data=st.data())
+    def holds(said: list[Reply], data: st.DataObject) -> None:
+        straight = Simulator(vendor=subject.vendor(said)).run(
+            agent(subject, "http://vendor.test", said).flow("start")
+        )
+        run = agent(subject, "http://vendor.test", said).start("start")
+        stop_after = data.draw(st.integers(0, 10))
+        Simulator(vendor=subject.vendor(said)).run(
+            _some_of(agent(subject, "http://vendor.test", said).flow(run), stop_after)
+        )
+        again = AgentRun.loads(run.dumps())
+        resumed = Simulator(vendor=subject.vendor(said)).run(
+            agent(subject, "http://vendor.test", said).flow(again)
+        )
+        assert resumed.new_messages == straight.new_messages
+        assert (resumed.text, resumed.usage, resumed.steps) == (straight.text, straight.usage, straight.steps)
+
+    holds()
 
 
 @pytest.mark.parametrize("effects", range(1, 12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tako.errors import ProviderError, TakoError
@@ -10,7 +11,7 @@ from tests.corpus.subject import Subject, described
 from tests.support.answers import play
 from tests.support.corpus import Exchange
 
-__all__ = ["differences", "read"]
+__all__ = ["differences", "ends_in_a_cut_call", "read"]
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
 
@@ -37,6 +38,11 @@ def differences(
     outcome = exchange.expected["outcome"]
     if outcome == "http_error":
         return _refusal(subject, exchange, error)
+    if response is not None and ends_in_a_cut_call(exchange, error):
+        calls = exchange.expected["tool_calls"][:-1]
+        return _answer(
+            subject, replace(exchange, expected={**exchange.expected, "tool_calls": calls}), response
+        )
     if outcome == "ok" and error is not None:
         return [f"outcome: {described(error)}"]
     if outcome == "stream_error" and error is None:
@@ -48,6 +54,19 @@ def differences(
         # Only what came before the error counts; the reason and the usage may not have come.
         return [line for line in found if line.startswith(("text", "reasoning"))]
     return found
+
+
+def ends_in_a_cut_call(exchange: Exchange, error: TakoError | None) -> bool:
+    """Whether the limit of tokens ended the answer in the middle of a call.
+
+    The vendors' libraries hand over half a call then, whose arguments cannot be read. Tako raises, and
+    all the rest is in the error's `partial` (contract 3); that rest has to be equal.
+    """
+    expected = exchange.expected
+    if expected["outcome"] != "ok" or not isinstance(error, ProviderError) or not expected["tool_calls"]:
+        return False
+    reasons = (expected["finish_reason"], expected.get("incomplete_reason"))
+    return error.code in reasons and expected["tool_calls"][-1]["arguments"] is None
 
 
 def _refusal(subject: Subject, exchange: Exchange, error: TakoError | None) -> list[str]:
@@ -65,7 +84,7 @@ def _answer(subject: Subject, exchange: Exchange, response: ChatResponse) -> lis
     thinking = "".join([part.text for part in response.message.content if type(part) is ThinkingPart])
     found = _compared("text", response.text, subject.text(exchange))
     found += _compared("reasoning", thinking, expected["reasoning"] or "")
-    found += _calls(response, expected["tool_calls"])
+    found += _calls(response, [call for call in expected["tool_calls"] if subject.is_call(exchange, call)])
     found += _compared("finish_reason", response.raw_finish_reason, expected["finish_reason"])
     wanted = expected["usage"] or {}
     for name, count in subject.counts(exchange, response.usage).items():
@@ -84,7 +103,7 @@ def _calls(response: ChatResponse, wanted: list[dict[str, Any]]) -> list[str]:
         given = [entry["id"] for entry in wanted].count(other["id"]) == 1 and other["id"]
         if given:
             found += _compared("call.id", call.id, other["id"])
-        arguments = other["arguments"] if other["arguments"] is not None else other.get("arguments_raw")
+        arguments = other["arguments"] if other["arguments"] is not None else other["arguments_raw"] or {}
         found += _compared("call.arguments", call.args, arguments)
     return found
 

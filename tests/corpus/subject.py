@@ -59,6 +59,11 @@ def _error_status(exchange: Exchange) -> int:
     return int(exchange.expected["error"].get("status_code") or exchange.status)
 
 
+def _is_call(exchange: Exchange, call: Mapping[str, Any]) -> bool:
+    # Some servers send an object with nothing in it where no call is, and the libraries hand it over.
+    return bool(call["name"] or call["id"] or call["arguments_raw"])
+
+
 def _nothing_more(exchange: Exchange, response: ChatResponse) -> list[str]:
     return []
 
@@ -74,6 +79,9 @@ class Subject:
     wanted         which exchanges of the endpoints are this vendor's
     text           the text that is expected (the refusal after it)
     error_*        what is expected of a refusal
+    is_call        whether an expected call is one for us, and not the vendor's own business
+    ends_early     id of a stream -> why its vendor's mark comes before its end, so that a cut after the mark
+                   cannot be seen; for recordings that were written by hand
     more           names of what else differs: citations, signatures, items of the vendor's own, ...
     read           a recorded request as tako says it; raises Inexpressible
     plain          a request's body in a form in which spellings that mean the same look the same
@@ -88,11 +96,13 @@ class Subject:
     plain: Callable[[dict[str, Any]], Any]
     minimum: float
     different: Mapping[str, str] = field(default_factory=dict)
+    ends_early: Mapping[str, str] = field(default_factory=dict)
     wanted: Callable[[Exchange], bool] = lambda exchange: True
     text: Callable[[Exchange], str] = _text
     error_code: Callable[[Exchange], str | None] = _error_code
     error_message: Callable[[Exchange], str] = _error_message
     error_status: Callable[[Exchange], int] = _error_status
+    is_call: Callable[[Exchange, Mapping[str, Any]], bool] = _is_call
     more: Callable[[Exchange, ChatResponse], list[str]] = _nothing_more
 
     def __repr__(self) -> str:

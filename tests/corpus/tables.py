@@ -17,6 +17,8 @@ class Row:
     vendor: str
     endpoint: str
     exchanges: int
+    cut_calls: int
+    """Equal but for a call that was cut off, which tako does not hand over."""
     unequal: Mapping[str, list[str]]
     reasons: Mapping[str, str]
 

@@ -45,6 +45,8 @@ def test_cut_off_anywhere_it_never_looks_whole(subject: Subject, endpoint: str) 
             if not is_whole(chunks):
                 assert start.message.tool_calls == (), f"{exchange.id} cut at {size} announces a call"
                 continue
+            if exchange.id in subject.ends_early:
+                continue
             # Nothing is missing but what the vendor sends after the end: usage, or a blank line.
             where = f"{exchange.id} cut at {size} of {len(body)}"
             assert start.message == whole.message, where

@@ -13,7 +13,7 @@ import random
 import pytest
 
 from tako.models import ChatResponse
-from tests.corpus.reading import differences, read
+from tests.corpus.reading import differences, ends_in_a_cut_call, read
 from tests.corpus.subject import Subject, all_subjects
 from tests.corpus.tables import TABLE, Row
 from tests.support.answers import cuts, streamed, told
@@ -37,12 +37,15 @@ def of(subject: Subject, endpoint: str) -> list[Exchange]:
 def test_an_answer_is_what_the_vendors_library_reads(
     subject: Subject, endpoint: str, request: pytest.FixtureRequest
 ) -> None:
-    found = {
-        exchange.id: differences(subject, exchange, *read(subject, exchange))
-        for exchange in of(subject, endpoint)
-    }
+    found: dict[str, list[str]] = {}
+    cut_calls = 0
+    for exchange in of(subject, endpoint):
+        response, error = read(subject, exchange)
+        found[exchange.id] = differences(subject, exchange, response, error)
+        cut_calls += ends_in_a_cut_call(exchange, error) and not found[exchange.id]
     unequal = {id: lines for id, lines in found.items() if lines}
-    request.config.stash[TABLE].append(Row(subject.name, endpoint, len(found), unequal, subject.different))
+    row = Row(subject.name, endpoint, len(found), cut_calls, unequal, subject.different)
+    request.config.stash[TABLE].append(row)
     unexplained = {id: lines for id, lines in unequal.items() if id not in subject.different}
     assert not unexplained, "\n".join(f"{id}: {'; '.join(lines)}" for id, lines in unexplained.items())
     equal_after_all = [id for id in subject.different if id in found and not found[id]]

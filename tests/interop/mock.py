@@ -51,8 +51,7 @@ def running_mock(fixtures: list[dict[str, object]], folder: Path) -> Iterator[st
         port = probe.getsockname()[1]
     command = [str(program), "--port", str(port), "--host", "127.0.0.1", "--fixtures", str(folder)]
     log = (folder / "mock.log").open("w")
-    environment = {**os.environ, "AIMOCK_STRICT_TURN_INDEX": "1"}
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
         wait_until_open(port, process, folder / "mock.log")
         yield f"http://127.0.0.1:{port}"

@@ -19,8 +19,6 @@ from tako.events import AssistantText, ToolCallResult
 from tako.models import ChatRequest, Message, ToolResultPart, ToolSchema
 from tako.providers import (
     Anthropic,
-    AnthropicBedrock,
-    AnthropicVertex,
     AzureOpenAI,
     Bedrock,
     Gemini,
@@ -39,7 +37,7 @@ QUESTION = "Compare Paris and Oslo"
 ANSWER = "Paris is warmer, and its clock agrees with Oslo's."
 TURNS: list[tuple[dict[str, object], dict[str, object]]] = [
     (
-        {"turnIndex": 0},
+        {"hasToolResult": False},
         {
             "toolCalls": [
                 {"name": "weather", "arguments": {"city": "Paris"}},
@@ -48,7 +46,7 @@ TURNS: list[tuple[dict[str, object], dict[str, object]]] = [
         },
     ),
     (
-        {"turnIndex": 1, "toolResultContains": "Oslo: 4 degrees"},
+        {"toolResultContains": "Oslo: 4 degrees"},
         {
             "toolCalls": [
                 {"name": "clock", "arguments": {"city": "Paris"}},
@@ -56,7 +54,7 @@ TURNS: list[tuple[dict[str, object], dict[str, object]]] = [
             ]
         },
     ),
-    ({"turnIndex": 2, "toolResultContains": "Oslo: noon"}, {"content": ANSWER}),
+    ({"toolResultContains": "Oslo: noon"}, {"content": ANSWER}),
 ]
 FIXTURES: list[dict[str, object]] = [
     {"match": {"userMessage": QUESTION, **match}, "response": response} for match, response in TURNS
@@ -82,8 +80,7 @@ TEMPLATE = {
     "tools": "{{ tools | openai }}",
     "stream": "{{ stream }}",
 }
-POINTERS: dict[str, Any] = {}
-KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret", "region": "us-east-1"}
+KEYS: Any = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret", "region": "us-east-1"}
 
 PROVIDERS: dict[str, Callable[[str], Provider]] = {
     "openai": lambda url: OpenAI("gpt-4o", "key", base_url=url),
@@ -96,6 +93,15 @@ PROVIDERS: dict[str, Callable[[str], Provider]] = {
     "bedrock": lambda url: Bedrock("anthropic.claude-3-5-sonnet-20241022-v2:0", endpoint_url=url, **KEYS),
     "mistral": lambda url: Mistral("mistral-large-latest", "key", base_url=url),
     "ollama": lambda url: Ollama("llama3.2", base_url=url),
+    "http-generic": lambda url: HttpGeneric(
+        "mine",
+        "m",
+        f"{url}/v1/chat/completions",
+        TEMPLATE,
+        "/choices/0/message/content",
+        response_config={"tool_calls_pointer": "/choices/0/message/tool_calls"},
+        stream_config={"kind": "openai_sse"},
+    ),
 }
 
 

@@ -72,6 +72,27 @@ def ids_of(run: AgentRun) -> list[str]:
 # The rows of the table.
 
 
+def test_a_vendor_that_paused_is_asked_to_go_on_from_there() -> None:
+    run = started(max_steps=3)
+    run.feed(ModelReplied(replied("One, ", finish_reason="pause"), wants_output=True))
+    step = run.next_step()
+    assert isinstance(step, CallModel)
+    assert [m.text for m in step.messages] == ["go", "One, "]
+    run.feed(ModelReplied(replied("two.")))
+    assert run.next_step() == Finished("stop")
+    result = run.result()
+    assert (result.text, result.steps) == ("One, two.", 2)
+    assert [m.text for m in result.new_messages] == ["go", "One, ", "two."]
+
+
+def test_a_vendor_that_only_pauses_is_asked_no_more_than_max_steps() -> None:
+    run = started(max_steps=2)
+    for _ in range(2):
+        run.feed(ModelReplied(replied("more ", finish_reason="pause")))
+    assert run.next_step() == Finished("max_steps")
+    assert run.result().text == "more more "
+
+
 def test_asking_wants_the_model_called_with_history_and_prompt() -> None:
     history = [Message.user("1"), Message.assistant("2")]
     run = AgentRun([Message.user("3")], history, RunOptions())

@@ -24,7 +24,7 @@ from tako.models import (
     ToolSchema,
 )
 from tako.providers import Anthropic
-from tako.providers.anthropic.encode import CODEC
+from tako.providers.anthropic.blocks import CODEC
 from tako.providers.anthropic.schema import closed_schema
 from tests.support.vendor_types import check, library
 

@@ -5,25 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 from pydantic import BaseModel
 from pydantic_core import from_json
 
 from tako.effects import HttpRequest, TlsOptions
 from tako.errors import InvalidInput
 from tako.models import (
+    AudioPart,
     CacheControl,
     Capabilities,
     ChatRequest,
     ContentPart,
+    DocumentPart,
+    ImagePart,
     Message,
     OpaquePart,
     Replay,
+    Thinking,
     ThinkingPart,
     ToolCallPart,
     ToolSchema,
 )
+from tako.parts import ImageUrlPart
 from tako.providers import OpenAI
-from tako.providers.chat_completions.encode import CODEC
+from tako.providers.chat_completions.dialect import OPENAI
+from tako.testing import strategies
 from tests.support.vendor_types import check, library
 
 USER = Message.user("hello")
@@ -338,6 +345,195 @@ def test_the_limit_has_two_names(model: str, field: str) -> None:
     assert sent(provider=forced, model=model, max_tokens=9)["max_tokens"] == 9
 
 
+def content(*parts: Any) -> list[Any]:
+    blocks: list[Any] = messages_of(Message.user(parts))[0]["content"]
+    return blocks
+
+
+def test_how_closely_to_look_at_an_image() -> None:
+    near = ImagePart(mime="image/png", data_b64=PIXEL, detail="high")
+    far = ImageUrlPart(url="https://x/y.png", detail="low")
+    assert [block["image_url"].get("detail") for block in content(near, far)] == ["high", "low"]
+
+
+@pytest.mark.parametrize(
+    ("mime", "form"),
+    [
+        ("audio/wav", "wav"),
+        ("audio/wave", "wav"),
+        ("audio/x-wav", "wav"),
+        ("audio/vnd.wave", "wav"),
+        ("audio/mpeg", "mp3"),
+        ("audio/mp3", "mp3"),
+    ],
+)
+def test_sound(mime: str, form: str) -> None:
+    assert content(AudioPart(mime=mime, data_b64=PIXEL)) == [
+        {"type": "input_audio", "input_audio": {"data": PIXEL, "format": form}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "blocks"),
+    [
+        (
+            DocumentPart(data_b64=PIXEL),
+            [
+                {
+                    "type": "file",
+                    "file": {
+                        "filename": "document.pdf",
+                        "file_data": f"data:application/pdf;base64,{PIXEL}",
+                    },
+                }
+            ],
+        ),
+        (
+            DocumentPart(data_b64=PIXEL, mime="text/csv", title="a.csv", context="sales"),
+            [
+                {"type": "text", "text": "sales"},
+                {"type": "file", "file": {"filename": "a.csv", "file_data": f"data:text/csv;base64,{PIXEL}"}},
+            ],
+        ),
+        (DocumentPart(file_id="f1"), [{"type": "file", "file": {"file_id": "f1"}}]),
+        (
+            DocumentPart(text="all", title="T", context="C", mime="text/plain"),
+            [{"type": "text", "text": "T\n\nC\n\nall"}],
+        ),
+    ],
+)
+def test_documents(document: DocumentPart, blocks: list[Any]) -> None:
+    assert content(document) == blocks
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        (AudioPart(mime="audio/flac", data_b64=PIXEL), "audio"),
+        (AudioPart(mime="audio/wav", url="https://x/y.wav"), "url_prefetch"),
+        (DocumentPart(url="https://x/y.pdf"), "url_prefetch"),
+        (DocumentPart(data_b64=PIXEL, citations=True), "citations"),
+        (ContentPart.video("https://x/y.mp4"), "video"),
+        (OpaquePart(replay=Replay(vendor="anthropic", data={"type": "x"})), "opaque"),
+    ],
+)
+def test_what_a_user_cannot_send(part: Any, named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        content(part)
+
+
+def test_a_block_written_by_hand_goes_as_it_is() -> None:
+    block = {"type": "text", "text": "x", "prompt_cache_breakpoint": {}}
+    assert content(OpaquePart(replay=Replay(vendor="openai", data=block))) == [block]
+
+
+def test_what_the_model_said_aloud_goes_back_by_its_id_or_in_its_words() -> None:
+    ours = AudioPart(
+        mime="audio/wav", data_b64=PIXEL, transcript="t", replay=Replay(vendor="openai", data={"id": "a1"})
+    )
+    theirs = AudioPart(mime="audio/wav", data_b64=PIXEL, transcript="t")
+    assert messages_of(USER, Message.assistant([ours]))[1]["audio"] == {"id": "a1"}
+    assert messages_of(USER, Message.assistant([theirs]))[1] == {"role": "assistant", "content": "t"}
+    with pytest.raises(InvalidInput, match="audio"):
+        messages_of(USER, Message.assistant([AudioPart(mime="audio/wav", data_b64=PIXEL)]))
+
+
+def test_media_in_results_come_after_all_results_of_the_message() -> None:
+    image = ContentPart.image(PIXEL)
+    results = [
+        ContentPart.tool_result("1", None, name="look", content=[ContentPart.text("a"), image]),
+        ContentPart.tool_result("2", "b", content=[image], is_error=True),
+        ContentPart.tool_result("3", {"seen": 1}),
+    ]
+    block = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
+    assert messages_of(Message.tool(results)) == [
+        {"role": "tool", "tool_call_id": "1", "content": "a"},
+        {"role": "tool", "tool_call_id": "2", "content": "Error: See the message after the results."},
+        {"role": "tool", "tool_call_id": "3", "content": '{"seen":1}'},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What look returned for call 1:"},
+                block,
+                {"type": "text", "text": "What the tool returned for call 2:"},
+                block,
+            ],
+        },
+    ]
+
+
+def test_every_setting_has_its_field() -> None:
+    body = sent(
+        tools=(ToolSchema(name="f", description="d", input_schema={}, strict=True),),
+        parallel_tool_calls=False,
+        presence_penalty=0.5,
+        frequency_penalty=-0.5,
+        n=2,
+        top_logprobs=3,
+        thinking=Thinking(effort="low"),
+        extra={"service_tier": "flex", "prediction": {"type": "content", "content": "x"}},
+    )
+    function = {"name": "f", "description": "d", "parameters": {}, "strict": True}
+    assert body["tools"] == [{"type": "function", "function": function}]
+    del body["tools"], body["messages"], body["model"]
+    assert body == {
+        "parallel_tool_calls": False,
+        "presence_penalty": 0.5,
+        "frequency_penalty": -0.5,
+        "n": 2,
+        "logprobs": True,
+        "top_logprobs": 3,
+        "reasoning_effort": "low",
+        "service_tier": "flex",
+        "prediction": {"type": "content", "content": "x"},
+    }
+    assert "top_logprobs" not in sent(top_logprobs=0)
+    assert sent(top_logprobs=0)["logprobs"] is True
+    assert sent(thinking=Thinking(enabled=False))["reasoning_effort"] == "none"
+    assert "reasoning_effort" not in sent(thinking=Thinking())
+    assert "parallel_tool_calls" not in sent(parallel_tool_calls=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"top_k": 3}, "top_k"),
+        ({"thinking": Thinking(budget_tokens=9)}, "budget_tokens"),
+        ({"thinking": Thinking(summary="auto")}, "summary"),
+    ],
+)
+def test_what_openai_cannot_be_asked(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        sent(**fields)
+
+
+def test_a_custom_tool_can_be_chosen() -> None:
+    tools = [{"type": "custom", "custom": {"name": "c"}}]
+    body = sent(extra={"tools": tools}, tool_choice="c")
+    assert body["tool_choice"] == {"type": "custom", "custom": {"name": "c"}}
+    chat = library("openai.types.chat")
+    check(chat.ChatCompletionToolChoiceOptionParam, body["tool_choice"])
+
+
+TAKEN = tuple(kind for kind in strategies.MEDIA if kind not in ("video", "document_url"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(strategies.conversations(media=TAKEN, result_media=TAKEN))
+def test_the_vendors_library_takes_every_conversation(messages: list[Message]) -> None:
+    chat = library("openai.types.chat")
+    body = sent(*messages, tools=(WEATHER,))
+    waiting: list[str] = []
+    for message in body["messages"]:
+        check(chat.ChatCompletionMessageParam, message)
+        if message["role"] == "tool":
+            waiting.remove(message["tool_call_id"])
+        else:
+            assert not waiting, "somebody speaks before all calls have their results"
+            waiting = [call["id"] for call in message.get("tool_calls", ())]
+    assert not waiting
+
+
 class Closed(BaseModel, extra="forbid"):
     city: str
     temperature: float | None
@@ -401,7 +597,7 @@ def test_the_name_of_a_schema() -> None:
 
 def test_a_message_is_encoded_once() -> None:
     sent(USER)
-    kept = USER.encoded(CODEC, lambda message: pytest.fail("it was not kept"))
+    kept = USER.encoded(OPENAI, lambda message: pytest.fail("it was not kept"))
     assert from_json(kept) == {"role": "user", "content": "hello"}
     assert from_json(USER.encoded("another", lambda message: b"7")) == 7
     assert messages_of(USER) == [{"role": "user", "content": "hello"}]

@@ -14,11 +14,25 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from tako.errors import InvalidInput, ProtocolError, ProviderError, RateLimited, TakoError, TransportError
-from tako.events import ChatChunk, ChatEnd, ChatError, TextDelta, ThinkingDelta, ToolCall
-from tako.models import ChatRequest, ChatResponse, Message, OpaquePart, TextPart, ThinkingPart, Usage
+from tako.events import (
+    ChatChunk,
+    ChatEnd,
+    ChatError,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+)
+from tako.models import (
+    ChatRequest,
+    ChatResponse,
+    Message,
+    TextPart,
+    ThinkingPart,
+    Usage,
+)
 from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
-from tako.providers.openai import OpenAI
 from tako.providers.chat_completions.decode import ChatDecoder
+from tako.providers.openai import OpenAI
 from tests.support.answers import collect, event_stream, play, spoiled, streamed, told
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
@@ -138,14 +152,24 @@ def test_a_whole_call_in_an_answer_that_was_cut_is_a_call() -> None:
     assert (response.finish_reason, len(response.message.tool_calls)) == ("length", 1)
 
 
-@pytest.mark.parametrize("finish", ["stop", None, "", "eos"])
+@pytest.mark.parametrize("finish", ["stop", None, "", "odd"])
 def test_calls_make_the_reason_tool_calls(finish: str | None) -> None:
     response = whole(answer({"tool_calls": [call_piece(None, "{}", id="a", name="f")]}, finish))
-    assert (response.finish_reason, response.raw_finish_reason) == ("tool_calls", finish or None)
+    assert (response.finish_reason, response.raw_finish_reason) == ("tool_calls", finish)
 
 
 @pytest.mark.parametrize(
-    ("finish", "reason"), [(None, "other"), ("eos", "other"), ("function_call", "tool_calls")]
+    ("finish", "reason"),
+    [
+        (None, "other"),
+        ("odd", "other"),
+        ("function_call", "tool_calls"),
+        ("eos", "stop"),
+        ("end_turn", "stop"),
+        ("max_tokens", "length"),
+        ("model_length", "length"),
+        ("sensitive", "content_filter"),
+    ],
 )
 def test_reasons(finish: str | None, reason: str) -> None:
     assert whole(answer({"content": "x"}, finish)).finish_reason == reason
@@ -226,38 +250,6 @@ def test_refusals_are_text_and_reasoning_is_thinking() -> None:
         chunk({"reasoning": "h"}), chunk({"reasoning_content": "m"}), chunk({"refusal": "I"}, "stop")
     )
     assert chunks[:3] == [ThinkingDelta("h"), ThinkingDelta("m"), TextDelta("I")]
-
-
-def test_audio_is_kept_and_its_id_goes_back() -> None:
-    audio = {"id": "au1", "data": "QUJD", "transcript": "hello", "expires_at": 7}
-    response = whole(answer({"content": None, "audio": audio}))
-    (part,) = response.message.content
-    assert type(part) is OpaquePart
-    assert part.replay.data == {"audio": {"id": "au1", "data": "QUJD", "transcript": "hello"}}
-    pieces = [
-        {"id": "au1"},
-        {"id": "au1", "data": "QU"},
-        {"data": "JD", "transcript": "hel"},
-        {"transcript": "lo"},
-    ]
-    again, _ = collect(chunks_of(*[chunk({"audio": piece}) for piece in pieces], chunk({}, "stop")))
-    assert again.message == response.message
-    body = OpenAI("m", "").http_request(ChatRequest(messages=(response.message,)), stream=False).body
-    assert from_json(body)["messages"] == [{"role": "assistant", "content": None, "audio": {"id": "au1"}}]
-
-
-def test_only_the_first_choice_is_read() -> None:
-    other = json.dumps({"choices": [{"index": 1, "delta": {"content": "no"}, "finish_reason": "length"}]})
-    both = json.dumps(
-        {"choices": [{"index": 1, "delta": {"content": "no"}}, {"index": 0, "delta": {"content": "b"}}]}
-    )
-    response, error = collect(chunks_of(other, chunk({"content": "a"}), both, chunk({}, "stop"), other))
-    assert (response.text, response.finish_reason, error) == ("ab", "stop", None)
-    choices = [
-        {"index": 1, "message": {"content": "no"}},
-        {"index": 0, "message": {"content": "yes"}, "finish_reason": "stop"},
-    ]
-    assert whole({"choices": choices}).text == "yes"
 
 
 @pytest.mark.parametrize(

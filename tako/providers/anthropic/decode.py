@@ -4,7 +4,7 @@ An answer is a list of blocks. In a stream each is opened, grows by deltas and i
 
 | block                 | while it grows        | when it is closed                                |
 |-----------------------|-----------------------|--------------------------------------------------|
-| text                  | TextDelta at once     | nothing                                          |
+| text                  | TextDelta at once     | TextBlock, if it has citations                   |
 | thinking              | ThinkingDelta at once | ThinkingBlock with the signature                 |
 | tool_use              | gathered              | held until the end, then a ToolCall              |
 | redacted_thinking and | gathered              | OpaqueBlock, the block as it came                |
@@ -12,8 +12,8 @@ An answer is a list of blocks. In a stream each is opened, grows by deltas and i
 
 | event                        | what becomes of it                                              |
 |------------------------------|-----------------------------------------------------------------|
-| message_start, message_delta | id, model, reason and counts are kept; a count that is not      |
-|                              | repeated stays                                                  |
+| message_start, message_delta | id, model, reason, counts and what is in DETAILS are kept; a    |
+|                              | count that is not repeated stays                                |
 | message_stop                 | what is still open is closed; the calls, the ChatEnd            |
 | error                        | raised, so ChatError and ChatEnd                                |
 | ping and every other         | skipped                                                         |
@@ -21,19 +21,23 @@ An answer is a list of blocks. In a stream each is opened, grows by deltas and i
 A whole answer is read as blocks that open and close at once. Text that follows a call goes out at
 once, so it comes to stand before the call; other blocks after a call wait with it, and keep their
 order. An answer that max_tokens ended in a call is an error, whatever there is of the call, as the
-vendor's documentation has it. Citations are left out.
+vendor's documentation has it. A citation is kept as it came, because a web search wants it back.
 The event's type is in its data, so the `event:` lines are not looked at.
+
+Bedrock sends the same events in another wrapping: see `bedrock`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from tako.errors import ProtocolError
-from tako.events import ChatChunk, OpaqueBlock, TextDelta, ThinkingBlock, ThinkingDelta
-from tako.models import FinishReason, OpaquePart, Replay, ThinkingPart, Usage
+from tako.errors import ProtocolError, TakoError
+from tako.events import ChatChunk, OpaqueBlock, TextBlock, TextDelta, ThinkingBlock, ThinkingDelta
+from tako.models import FinishReason, OpaquePart, TextPart, ThinkingPart, Usage
+from tako.parts import Citation, Replay
 from tako.providers.answer import (
     MAX_BLOCKS,
     AnswerDecoder,
@@ -43,11 +47,11 @@ from tako.providers.answer import (
     known_text,
     refused,
 )
-from tako.providers.anthropic.encode import VENDOR
+from tako.providers.anthropic.blocks import VENDOR
 from tako.providers.http import parse_json
 from tako.wire.sse import SSEParser
 
-__all__ = ["MessagesDecoder", "usage_of"]
+__all__ = ["MessagesDecoder", "citation_of", "usage_of"]
 
 REASONS: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -55,8 +59,11 @@ REASONS: Final[dict[str, FinishReason]] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
+    "pause_turn": "pause",
     "refusal": "content_filter",
 }
+DETAILS: Final = ("stop_sequence", "stop_details", "container", "context_management", "diagnostics")
+"""What a message says besides the answer, and goes into the details of its end."""
 
 CALL_FIELDS: Final = frozenset(("type", "id", "name", "input"))
 
@@ -79,10 +86,21 @@ class Block:
         self.call: PendingCall | None = None
 
 
+class CitedText:
+    """A block of text that is open and may have citations; they come before it, after it, or within."""
+
+    __slots__ = ("citations", "index", "text")
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+        self.text = Pieces()
+        self.citations: list[Citation] = []
+
+
 class MessagesDecoder(AnswerDecoder):
     """One answer of the Messages API. See the tables at the head of this file."""
 
-    __slots__ = ("_blocks", "_counts", "_last_call", "_sse")
+    __slots__ = ("_blocks", "_cited", "_counts", "_last_call", "_sse")
 
     vendor = VENDOR
     reasons = REASONS
@@ -91,6 +109,7 @@ class MessagesDecoder(AnswerDecoder):
         super().__init__()
         self._sse = SSEParser()
         self._blocks: dict[Any, Block] = {}
+        self._cited: CitedText | None = None
         self._last_call: PendingCall | None = None
         self._counts: dict[str, Any] = {}
 
@@ -104,7 +123,7 @@ class MessagesDecoder(AnswerDecoder):
                 delta = event["delta"]
                 if delta["type"] == "text_delta" and event["type"] == "content_block_delta":
                     text = delta["text"]
-                    if type(text) is str:
+                    if type(text) is str and self._cited is None:
                         if text:
                             chunks.append(TextDelta(text))
                         continue
@@ -125,6 +144,10 @@ class MessagesDecoder(AnswerDecoder):
             self._close(index, chunks)
         self._finish(chunks, self._last_call)
 
+    def _break(self, chunks: list[ChatChunk], error: TakoError) -> None:
+        self._close_text(chunks)
+        super()._break(chunks, error)
+
     def _require_object(self, event: Any) -> None:
         if type(event) is not dict:
             raise ProtocolError(f"an object was expected, not {type(event).__name__}", phase="decode")
@@ -144,21 +167,31 @@ class MessagesDecoder(AnswerDecoder):
             case "message_delta":
                 delta = event.get("delta") or {}
                 self._reason = known_text(delta.get("stop_reason")) or self._reason
+                self._keep_details(delta)
+                self._keep_details(event)
                 self._count(event.get("usage"))
             case "error":
                 raise refused(event.get("error"), request_id=known_text(event.get("request_id")))
             case "message_stop":
+                self._close_text(chunks)
                 for index in list(self._blocks):
                     self._close(index, chunks)
                 self._finish(chunks, self._last_call)
                 return True
         return False
 
+    def _keep_details(self, found: dict[str, Any], names: Iterable[str] = DETAILS) -> None:
+        for name in names:
+            value = found.get(name)
+            if value is not None:
+                self._details = {**(self._details or {}), name: value}
+
     def _start(self, message: dict[str, Any]) -> None:
         """Take the head of a message, or a whole one."""
         self._response_id = known_text(message.get("id"))
         self._model = known_text(message.get("model"))
         self._reason = known_text(message.get("stop_reason"))
+        self._keep_details(message)
         self._count(message.get("usage"))
 
     def _count(self, usage: Any) -> None:
@@ -169,10 +202,9 @@ class MessagesDecoder(AnswerDecoder):
     def _open(self, index: Any, fields: dict[str, Any], chunks: list[ChatChunk]) -> None:
         kind = fields["type"]
         self._last_call = None
+        self._close_text(chunks)
         if kind == "text":
-            text = fields.get("text")
-            if text:
-                chunks.append(TextDelta(_checked_text(text)))
+            self._open_text(index, fields, chunks)
             return
         if len(self._blocks) >= MAX_BLOCKS:
             raise ProtocolError(f"more than {MAX_BLOCKS} blocks are open at once", phase="decode")
@@ -183,11 +215,40 @@ class MessagesDecoder(AnswerDecoder):
         elif kind == "tool_use":
             self._last_call = block.call = _call_of(fields)
 
+    def _open_text(self, index: Any, fields: dict[str, Any], chunks: list[ChatChunk]) -> None:
+        if "citations" in fields:
+            self._cited = CitedText(index)
+            for citation in fields["citations"] or ():
+                self._cite(index, citation)
+        if fields.get("text"):
+            self._say(_checked_text(fields["text"]), chunks)
+
+    def _say(self, text: str, chunks: list[ChatChunk]) -> None:
+        if text:
+            chunks.append(TextDelta(text))
+            if self._cited is not None:
+                self._cited.text.add(text)
+
+    def _cite(self, index: Any, citation: Any) -> None:
+        """Keep a citation for the text that is open; one that comes unannounced begins it anew."""
+        if self._cited is None:
+            self._cited = CitedText(index)
+        if len(self._cited.citations) >= MAX_BLOCKS:
+            raise ProtocolError(f"a block of text has more than {MAX_BLOCKS} citations", phase="decode")
+        self._cited.citations.append(citation_of(citation))
+
+    def _close_text(self, chunks: list[ChatChunk]) -> None:
+        cited, self._cited = self._cited, None
+        if cited is not None and cited.citations and (text := cited.text.join()):
+            chunks.append(TextBlock(TextPart(text=text, citations=tuple(cited.citations))))
+
     def _grow(self, index: Any, delta: dict[str, Any], chunks: list[ChatChunk]) -> None:
         kind = delta.get("type")
         block = self._blocks.get(index)
         if kind == "text_delta":
-            chunks.append(TextDelta(_checked_text(delta["text"])))
+            self._say(_checked_text(delta["text"]), chunks)
+        elif kind == "citations_delta" and block is None:
+            self._cite(index, delta["citation"])
         elif kind == "thinking_delta":
             text = _checked_text(delta["thinking"])
             if text and not (block is not None and block.waits):
@@ -207,8 +268,10 @@ class MessagesDecoder(AnswerDecoder):
 
     def _close(self, index: Any, chunks: list[ChatChunk]) -> None:
         block = self._blocks.pop(index, None)
-        if block is None:
-            return  # text, or a block that was not begun
+        if block is None:  # text, or a block that was not begun
+            if self._cited is not None and self._cited.index == index:
+                self._close_text(chunks)
+            return
         if block.call is not None:
             self._hold(block.call)
             return
@@ -271,6 +334,21 @@ def _grow_fields(block: Block, delta: dict[str, Any]) -> None:
                 block.grown[name] = Pieces()
                 block.grown[name].add(known_text(block.fields.get(name)) or "")
             block.grown[name].add(value)
+
+
+def citation_of(found: Any) -> Citation:
+    """A citation with what it says in common words; the place in the source is in the vendor's own."""
+    if type(found) is not dict:
+        raise ProtocolError(f"a citation was expected, not {type(found).__name__}", phase="decode")
+    number = found.get("document_index")
+    return Citation(
+        source=known_text(found.get("url"))
+        or known_text(found.get("source"))
+        or (str(number) if type(number) is int else None),
+        title=known_text(found.get("title")) or known_text(found.get("document_title")),
+        text=known_text(found.get("cited_text")),
+        replay=Replay(vendor=VENDOR, data=found),
+    )
 
 
 def usage_of(counts: dict[str, Any]) -> Usage:

@@ -1,88 +1,103 @@
 """ChatRequest to the body of a call of the Messages API.
 
-| ours                    | on the wire                                                            |
-|-------------------------|------------------------------------------------------------------------|
-| system messages         | `system`, blocks of all of them in order                               |
-| user                    | `user`; images as base64 or by address                                 |
-| tool                    | `user`, `tool_result` blocks; tool messages in a row are one message   |
-| assistant               | `assistant`; calls as `tool_use`                                       |
-| thinking, opaque        | the vendor's own, as they came; left out if from another vendor        |
-| cache marks             | on text, images, results, tools                                        |
-| blank text, no content  | left out: the vendor refuses it, and its own answers hold such text    |
+| ours                     | on the wire                                                             |
+|--------------------------|-------------------------------------------------------------------------|
+| system messages          | `system`, blocks of all of them in order                                |
+| user                     | `user`                                                                  |
+| tool                     | `user`, `tool_result` blocks; tool messages in a row are one message    |
+| assistant                | `assistant`                                                             |
+| no content               | left out                                                                |
+| tool_choice, parallel_   | `tool_choice`; where no call can be made, nothing need be said of       |
+| tool_calls               | parallel ones                                                           |
+| output_schema, effort    | `output_config`                                                         |
+| thinking                 | see `thinking`                                                          |
+| seed, n, penalties,      | InvalidInput                                                            |
+| top_logprobs             |                                                                         |
 
-What has no place there raises InvalidInput; nothing else is left out.
+What the parts of a message become is told in `blocks`. What has no place there raises InvalidInput;
+nothing else is left out. On other clouds the model is in the address, and the version in the body.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tako.errors import InvalidInput
-from tako.models import (
-    CacheControl,
-    ChatRequest,
-    ImagePart,
-    ImageUrlPart,
-    Message,
-    OpaquePart,
-    Part,
-    Role,
-    TextPart,
-    ThinkingPart,
-    ToolCallPart,
-    ToolResultPart,
-    ToolSchema,
+from tako.models import ChatRequest, Role
+from tako.providers.anthropic.blocks import (
+    CODEC,
+    INLINE_CODEC,
+    OWNER,
+    encode_blocks,
+    encode_inline_blocks,
+    encode_tool,
 )
-from tako.parts import IMAGE_TYPES
 from tako.providers.anthropic.schema import closed_schema
-from tako.providers.body import (
-    chosen_tool,
-    join_body,
-    json_bytes,
-    json_text,
-    merge_extra,
-    misplaced,
-    only_text,
-    vendor_tools,
-)
+from tako.providers.anthropic.thinking import add_thinking
+from tako.providers.body import chosen_tool, join_body, json_bytes, merge_extra, vendor_tools
 
-__all__ = ["CODEC", "VENDOR", "encode_blocks", "encode_body", "encode_tool"]
-
-OWNER: Final = "Anthropic"
-VENDOR: Final = "anthropic"
-"""Whose replay data is sent back."""
-CODEC: Final = "anthropic.messages"
-"""For whom an encoded message is kept."""
+__all__ = ["BodyStyle", "encode_body"]
 
 SYSTEM, TOOL = Role.SYSTEM, Role.TOOL  # looking a member up costs, and it is done for each message
-NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
-DATA_URL: Final = re.compile(r"(?i)data:([^;,]*);base64,(.*)", re.DOTALL)
 CHOICES: Final = {"auto": "auto", "required": "any", "none": "none"}
+ABSENT: Final = ("seed", "presence_penalty", "frequency_penalty", "top_logprobs")
+UNCOUNTED: Final = ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata")
+"""Fields that the counting of tokens does not take, as they change nothing of what is read."""
 
 
-def encode_body(request: ChatRequest, *, model: str, stream: bool, default_max_tokens: int) -> bytes:
-    """The body; raises InvalidInput for what Anthropic cannot be asked."""
-    system, messages = _conversation(request)
+@dataclass(frozen=True, slots=True)
+class BodyStyle:
+    """What differs between those who serve the Messages API, and between our callers' settings.
+
+    default_max_tokens  for requests that say nothing; the API demands a number
+    interleaved         thinking goes on between calls, so that its budget may exceed max_tokens
+    fetches             the host fetches images and documents that are given by address
+    own                 fields that the host wants in each body, such as the version
+    """
+
+    default_max_tokens: int = 4096
+    interleaved: bool = False
+    fetches: bool = True
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+
+def encode_body(
+    request: ChatRequest, style: BodyStyle, *, model: str | None, stream: bool = False, counts: bool = False
+) -> bytes:
+    """The body; raises InvalidInput for what Anthropic cannot be asked.
+
+    model   None where it is in the address
+    counts  the request is to be counted, and not answered
+    """
+    system, messages = _conversation(request, fetches=style.fetches)
     if not messages:
         raise InvalidInput(f"{OWNER}: messages: there is nothing to send but system messages")
     theirs, extra = vendor_tools(OWNER, request.extra)
     tools = [tool.encoded(CODEC, encode_tool) for tool in request.tools]
     tools += [json_bytes(tool, "extra: tools") for tool in theirs]
-    fields = _fields(request, model, default_max_tokens)
+    fields: dict[str, Any] = dict(style.own)
+    if model is not None:
+        fields["model"] = model
+    fields |= _fields(request, style)
     if stream:
         fields["stream"] = True
     merge_extra(OWNER, fields, extra, ("messages", "stream", "system"))
-    return join_body(fields, (("system", system), ("messages", messages), ("tools", tools)))
+    if counts:
+        fields = {name: value for name, value in fields.items() if name not in UNCOUNTED}
+    arrays = (("system", system), ("messages", messages), ("tools", tools))
+    return join_body(fields, arrays)
 
 
-def _conversation(request: ChatRequest) -> tuple[list[bytes], list[bytes]]:
+def _conversation(request: ChatRequest, *, fetches: bool) -> tuple[list[bytes], list[bytes]]:
     """The elements of `system` and of `messages`. Every call of a turn has its result in one message."""
+    codec, encode = (CODEC, encode_blocks) if fetches else (INLINE_CODEC, encode_inline_blocks)
     system: list[bytes] = []
     messages: list[bytes] = []
     results: list[bytes] = []
     for message in request.messages:
-        data = message.encoded(CODEC, encode_blocks)
+        data = message.encoded(codec, encode)
         role = message.role
         if role is TOOL:
             if data:
@@ -104,146 +119,52 @@ def _user_message(blocks: list[bytes]) -> bytes:
     return b'{"role":"user","content":[%s]}' % b",".join(blocks)
 
 
-def _fields(request: ChatRequest, model: str, default_max_tokens: int) -> dict[str, Any]:
-    if request.seed is not None:
-        raise InvalidInput(f"{OWNER}: seed: this vendor has none; leave it out")
-    fields: dict[str, Any] = {"model": model, "max_tokens": request.max_tokens or default_max_tokens}
-    for name in ("temperature", "top_p"):
+def _fields(request: ChatRequest, style: BodyStyle) -> dict[str, Any]:
+    _refuse_what_is_absent(request)
+    fields: dict[str, Any] = {"max_tokens": request.max_tokens or style.default_max_tokens}
+    for name in ("temperature", "top_p", "top_k"):
         value = getattr(request, name)
         if value is not None:
             fields[name] = value
     if request.stop:
         fields["stop_sequences"] = request.stop
     if request.metadata:
-        unknown = request.metadata.keys() - {"user_id"}
-        if unknown:
-            raise InvalidInput(f"{OWNER}: metadata: this vendor takes user_id only, not {sorted(unknown)}")
         fields["metadata"] = request.metadata
-    tool = chosen_tool(OWNER, request)
-    if tool is not None:
-        fields["tool_choice"] = {"type": "tool", "name": tool}
-    elif request.tool_choice is not None and (request.tools or request.extra.get("tools")):
-        fields["tool_choice"] = {"type": CHOICES[request.tool_choice]}
+    choice = _tool_choice(request)
+    if choice is not None:
+        fields["tool_choice"] = choice
     if request.output_schema is not None:
         format = {"type": "json_schema", "schema": closed_schema(request.output_schema)}
         fields["output_config"] = {"format": format}
+    add_thinking(fields, request, interleaved=style.interleaved)
     return fields
 
 
-def encode_tool(tool: ToolSchema) -> bytes:
-    """One element of `tools`."""
-    fields = {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-    return json_bytes(_marked(fields, tool.cache_control), f"the schema of tool {tool.name!r}")
+def _refuse_what_is_absent(request: ChatRequest) -> None:
+    for name in ABSENT:
+        if getattr(request, name) is not None:
+            raise InvalidInput(f"{OWNER}: {name}: this vendor has none; leave it out")
+    if request.n not in (None, 1):
+        raise InvalidInput(f"{OWNER}: n: this vendor gives one answer; ask {request.n} times instead")
+    unknown = request.metadata.keys() - {"user_id"}
+    if unknown:
+        raise InvalidInput(f"{OWNER}: metadata: this vendor takes user_id only, not {sorted(unknown)}")
 
 
-def encode_blocks(message: Message) -> bytes:
-    """What is kept of a message: for user and assistant the element of `messages`; for system and
-    tool, which become part of something larger, the blocks alone, joined by commas."""
-    if message.role is Role.SYSTEM:
-        only_text(OWNER, message)
-    block_of = _BLOCK_OF[message.role]
-    blocks = [block for part in message.content if (block := block_of(message, part))]
-    if not blocks:
-        return b""
-    if message.role in (Role.SYSTEM, Role.TOOL):
-        return json_bytes(blocks, "a message")[1:-1]
-    return json_bytes({"role": message.role.value, "content": blocks}, "a message")
-
-
-def _marked(block: dict[str, Any], mark: CacheControl | None) -> dict[str, Any]:
-    if mark is not None:
-        block["cache_control"] = (
-            {"type": mark.type} if mark.ttl is None else {"type": mark.type, "ttl": mark.ttl}
-        )
-    return block
-
-
-def _text(part: TextPart) -> dict[str, Any] | None:
-    if not part.text.strip():
+def _tool_choice(request: ChatRequest) -> dict[str, Any] | None:
+    """The choice, or None where nothing was said, or where there is nothing to choose from."""
+    name = chosen_tool(OWNER, request)
+    if not (request.tools or request.extra.get("tools")):
         return None
-    return _marked({"type": "text", "text": part.text}, part.cache_control)
-
-
-def _user_block(message: Message, part: Part) -> dict[str, Any] | None:
-    match part:
-        case TextPart():
-            return _text(part)
-        case ImagePart(mime=mime, data_b64=data):
-            source = {"type": "base64", "media_type": mime, "data": data}
-            return _marked({"type": "image", "source": source}, part.cache_control)
-        case ImageUrlPart(url=url):
-            return _marked({"type": "image", "source": _source(url)}, part.cache_control)
-        case _:
-            raise misplaced(OWNER, message, part)
-
-
-def _source(url: str) -> dict[str, Any]:
-    """Where an image comes from; a `data:` URL is taken apart, because this vendor takes none."""
-    if url[:5].lower() != "data:":
-        return {"type": "url", "url": url}
-    found = DATA_URL.fullmatch(url)
-    if found is None or found[1].lower() not in IMAGE_TYPES:
-        raise InvalidInput(
-            f"{OWNER}: image_url: a data: URL should hold base64 of one of {', '.join(IMAGE_TYPES)}, "
-            f"not {url[:40]!r}"
-        )
-    return {"type": "base64", "media_type": found[1].lower(), "data": found[2]}
-
-
-def _assistant_block(message: Message, part: Part) -> dict[str, Any] | None:
-    match part:
-        case TextPart():
-            return _text(part)
-        case ThinkingPart(text=text, replay=replay):
-            # Without the vendor's signature it would be refused.
-            return (
-                {"type": "thinking", "thinking": text, **replay.data} if _is_ours(part) and replay else None
-            )
-        case OpaquePart(replay=replay):
-            return replay.data if _is_ours(part) else None
-        case ToolCallPart():
-            extras = part.replay.data if part.replay and _is_ours(part) else {}
-            return {
-                "type": "tool_use",
-                **extras,
-                "id": _wire_id(part.id),
-                "name": part.name,
-                "input": _input(part),
-            }
-        case _:
-            raise misplaced(OWNER, message, part)
-
-
-def _is_ours(part: ThinkingPart | OpaquePart | ToolCallPart) -> bool:
-    return part.replay is not None and part.replay.vendor == VENDOR
-
-
-def _input(part: ToolCallPart) -> dict[str, Any]:
-    """The arguments as an object. The model may have written something else, and that has to remain
-    a call that can be sent, so it is wrapped as Anthropic's documentation says."""
-    return part.args if isinstance(part.args, dict) else {"INVALID_JSON": part.args}
-
-
-def _wire_id(call_id: str) -> str:
-    """The id in the letters that this vendor allows; other vendors' ids hold dots and colons."""
-    return NOT_IN_IDS.sub("_", call_id) or "_"
-
-
-def _tool_block(message: Message, part: Part) -> dict[str, Any]:
-    if type(part) is not ToolResultPart:
-        raise misplaced(OWNER, message, part)
-    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": _wire_id(part.id)}
-    text = json_text(part.result, f"the result of {part.name or part.id!r}")
-    if text:
-        block["content"] = text
-    if part.is_error:
-        block["is_error"] = True
-    return _marked(block, part.cache_control)
-
-
-_BLOCK_OF = {
-    Role.SYSTEM: _user_block,
-    Role.USER: _user_block,
-    Role.ASSISTANT: _assistant_block,
-    Role.TOOL: _tool_block,
-}
+    parallel = request.parallel_tool_calls
+    if name is not None:
+        choice: dict[str, Any] = {"type": "tool", "name": name}
+    elif request.tool_choice is not None:
+        choice = {"type": CHOICES[request.tool_choice]}
+    elif parallel is not None:
+        choice = {"type": "auto"}
+    else:
+        return None
+    if parallel is not None and choice["type"] != "none":
+        choice["disable_parallel_tool_use"] = not parallel
+    return choice

@@ -1,203 +1,195 @@
-"""ChatRequest to the body of a chat completion.
+"""ChatRequest to the body of a chat completion; what a message becomes is in `messages`.
 
-| ours                        | on the wire                                                        |
-|-----------------------------|--------------------------------------------------------------------|
-| only text                   | `content` is one string                                            |
-| text and images             | `content` is a list of blocks, data as `data:` URLs                |
-| call                        | `tool_calls`, the arguments as a string of JSON                    |
-| result                      | one message with the role `tool` each; an error says so in its text |
-| thinking                    | left out: no field of this API takes it back                       |
-| opaque, `replay`            | the fields that came with it; left out if from another vendor      |
-| cache marks                 | left out: the vendor finds prefixes by itself                      |
+| ours                               | on the wire                                                   |
+|------------------------------------|---------------------------------------------------------------|
+| max_tokens                         | max_tokens or max_completion_tokens, by the model's family    |
+| stop, temperature, top_p, n,       | the same; top_k for the services that have it                 |
+| seed, penalties, metadata          |                                                               |
+| top_logprobs                       | logprobs: true, and top_logprobs above zero                   |
+| thinking                           | where the dialect says                                        |
+| tools, strict                      | `function` tools; the vendor's own ones through extra         |
+| tool_choice, parallel_tool_calls   | the same, if there are tools                                  |
+| output_schema                      | response_format: json_schema, strict where it fits            |
+| stream                             | stream, and stream_options to be told the usage               |
+| extra                              | any other field: prediction, service_tier, modalities, ...    |
 
-What has no place there raises InvalidInput; nothing else is left out.
+What the service cannot be asked raises InvalidInput; nothing is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tako.errors import InvalidInput
-from tako.models import (
-    ChatRequest,
-    ImagePart,
-    ImageUrlPart,
-    Message,
-    OpaquePart,
-    Part,
-    Replay,
-    Role,
-    TextPart,
-    ThinkingPart,
-    ToolCallPart,
-    ToolResultPart,
-    ToolSchema,
-)
-from tako.providers.body import (
-    chosen_tool,
-    join_body,
-    json_bytes,
-    json_text,
-    merge_extra,
-    misplaced,
-    only_text,
-    vendor_tools,
-)
+from tako.models import ChatRequest, Message, Thinking, ToolSchema
+from tako.providers.body import chosen_tool, join_body, json_bytes, merge_extra, vendor_tools
+from tako.providers.chat_completions.dialect import Dialect, ThinkingField
+from tako.providers.chat_completions.messages import encode_message
 from tako.providers.chat_completions.strict import is_strict, schema_name
 
-__all__ = ["CODEC", "VENDOR", "encode_body", "encode_message", "encode_tool"]
+__all__ = ["encode_body", "encode_tool"]
 
-OWNER: Final = "OpenAI"
-VENDOR: Final = "openai"
-"""Whose replay data is sent back."""
-CODEC: Final = "openai.chat"
-"""For whom an encoded message is kept."""
+TOOL_CODEC: Final = "chat completions"
+"""For whom an encoded tool is kept: no dialect is particular about tools."""
 
 REASONING_FAMILIES: Final = ("gpt-5", "o1", "o3", "o4")
 
+SETTINGS: Final[dict[ThinkingField, tuple[str, ...]]] = {
+    "effort": ("effort",),
+    "reasoning": ("effort", "budget_tokens", "summary"),
+    "thinking": ("effort", "budget_tokens"),
+    "enable_thinking": ("budget_tokens",),
+    "template": ("effort",),
+}
+"""What can be said of thinking in each of the places for it."""
 
-def encode_body(request: ChatRequest, *, model: str, stream: bool, max_tokens_field: str) -> bytes:
-    """The body; raises InvalidInput for what OpenAI cannot be asked."""
-    messages = [data for message in request.messages if (data := message.encoded(CODEC, encode_message))]
+
+def encode_body(request: ChatRequest, *, dialect: Dialect, model: str, stream: bool) -> bytes:
+    """The body; raises InvalidInput for what this service cannot be asked."""
+
+    def encode(message: Message) -> bytes:
+        return encode_message(message, dialect)
+
+    messages = [data for message in request.messages if (data := message.encoded(dialect, encode))]
     if not messages:
-        raise InvalidInput(f"{OWNER}: messages: there is nothing to send")
-    theirs, extra = vendor_tools(OWNER, request.extra)
-    tools = [tool.encoded(CODEC, encode_tool) for tool in request.tools]
+        raise InvalidInput(f"{dialect.owner}: messages: there is nothing to send")
+    theirs, extra = vendor_tools(dialect.owner, request.extra)
+    tools = [tool.encoded(TOOL_CODEC, encode_tool) for tool in request.tools]
     tools += [json_bytes(tool, "extra: tools") for tool in theirs]
-    fields = _fields(request, model, max_tokens_field)
+    fields = {"model": model, **_sampling(request, dialect, model)}
+    if request.thinking is not None:
+        fields |= _thinking(request.thinking, dialect)
+    if tools:
+        fields |= _tool_fields(request, dialect, theirs)
+    elif request.tool_choice is not None:
+        chosen_tool(dialect.owner, request)  # says so if a tool has to be called and there is none
+    if request.output_schema is not None:
+        fields["response_format"] = _response_format(request.output_schema, dialect)
     if stream:
         fields["stream"] = True
-        fields["stream_options"] = {"include_usage": True}
-    merge_extra(OWNER, fields, extra, ("messages", "stream"))
+        if dialect.asks_for_usage:
+            fields["stream_options"] = {"include_usage": True}
+    merge_extra(dialect.owner, fields, extra, ("messages", "stream"))
     return join_body(fields, (("messages", messages), ("tools", tools)))
 
 
-def _fields(request: ChatRequest, model: str, max_tokens_field: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {"model": model}
-    if request.max_tokens is not None:
-        fields[_limit_field(max_tokens_field, model)] = request.max_tokens
-    for name in ("temperature", "top_p", "seed"):
-        value = getattr(request, name)
-        if value is not None:
-            fields[name] = value
-    if request.stop:
-        fields["stop"] = request.stop
-    if request.metadata:
-        fields["metadata"] = request.metadata
-    tool = chosen_tool(OWNER, request)
-    if tool is not None:
-        fields["tool_choice"] = {"type": "function", "function": {"name": tool}}
-    elif request.tool_choice is not None and (request.tools or request.extra.get("tools")):
-        fields["tool_choice"] = request.tool_choice
-    if request.output_schema is not None:
-        fields["response_format"] = _response_format(request.output_schema)
+def _sampling(request: ChatRequest, dialect: Dialect, model: str) -> dict[str, Any]:
+    """The limit, how tokens are chosen, and what is told of the request itself."""
+    fields: dict[str, Any] = {
+        _limit_field(dialect, model): request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        dialect.seed_field: request.seed,
+        "n": request.n,
+        "stop": request.stop or None,
+        "metadata": request.metadata or None,
+    }
+    if request.top_logprobs is not None:
+        fields["logprobs"] = True
+        fields["top_logprobs"] = request.top_logprobs or None
+    fields = {name: value for name, value in fields.items() if value is not None}
+    for names, is_taken in (
+        (("top_k",), dialect.takes_top_k),
+        (("presence_penalty", "frequency_penalty"), dialect.takes_penalties),
+        (("logprobs",), dialect.takes_logprobs),
+    ):
+        for name in () if is_taken else names:
+            if name in fields:
+                raise InvalidInput(f"{dialect.owner}: {name}: this service has no such setting; leave it out")
+    if not dialect.takes_choices and fields.pop("n", 1) != 1:
+        raise InvalidInput(f"{dialect.owner}: n: this service gives one answer only; ask several times")
     return fields
 
 
-def _limit_field(field: str, model: str) -> str:
+def _limit_field(dialect: Dialect, model: str) -> str:
     """The name of max_tokens: reasoning models refuse the old one, compatible servers the new one."""
-    if field != "auto":
-        return field
+    if dialect.max_tokens_field != "auto":
+        return dialect.max_tokens_field
     family = model.removeprefix("ft:").removeprefix("openai/")
     return "max_completion_tokens" if family.startswith(REASONING_FAMILIES) else "max_tokens"
 
 
-def _response_format(schema: dict[str, Any]) -> dict[str, Any]:
-    strict = is_strict(schema)
-    json_schema = {"name": schema_name(schema), "schema": schema, "strict": strict}
+def _thinking(thinking: Thinking, dialect: Dialect) -> dict[str, Any]:
+    """The fields that say how to think; raises InvalidInput for a setting without one."""
+    kind = dialect.thinking
+    if kind == "none":
+        raise InvalidInput(f"{dialect.owner}: thinking: this service cannot be told how; leave it out")
+    effort, budget, summary = thinking.effort, thinking.budget_tokens, thinking.summary
+    for name, value in (("effort", effort), ("budget_tokens", budget), ("summary", summary)):
+        if value is not None and name not in SETTINGS[kind]:
+            raise InvalidInput(
+                f"{dialect.owner}: thinking: {name}={value!r} cannot be asked for here; "
+                f"what can is {' and '.join(SETTINGS[kind])}"
+            )
+    beside = {} if effort is None else {"reasoning_effort": effort}
+    match kind:
+        case "effort":
+            return beside if thinking.enabled else {"reasoning_effort": "none"}
+        case "reasoning":
+            return {"reasoning": _reasoning(thinking, dialect)}
+        case "thinking":
+            asked: dict[str, Any] = {"type": "enabled" if thinking.enabled else "disabled"}
+            return {"thinking": asked if budget is None else {**asked, "budget_tokens": budget}, **beside}
+        case "enable_thinking":
+            limit = {} if budget is None else {"thinking_budget": budget}
+            return {"enable_thinking": thinking.enabled, **limit}
+        case "template":
+            return {"chat_template_kwargs": {"enable_thinking": thinking.enabled}, **beside}
+
+
+def _reasoning(thinking: Thinking, dialect: Dialect) -> dict[str, Any]:
+    if thinking.summary not in (None, "none", "auto"):
+        raise InvalidInput(f"{dialect.owner}: thinking: summary should be auto or none here")
+    asked = {
+        "effort": thinking.effort,
+        "max_tokens": thinking.budget_tokens,
+        "exclude": True if thinking.summary == "none" else None,
+    }
+    asked = {name: value for name, value in asked.items() if value is not None}
+    is_said = thinking.effort is not None or thinking.budget_tokens is not None
+    return asked if is_said else {"enabled": thinking.enabled, **asked}
+
+
+def _tool_fields(request: ChatRequest, dialect: Dialect, theirs: Sequence[Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    name = chosen_tool(dialect.owner, request)
+    if name is not None:
+        kind = "custom" if name in _custom_names(theirs) else "function"
+        fields["tool_choice"] = {"type": kind, kind: {"name": name}}
+    elif request.tool_choice is not None:
+        fields["tool_choice"] = request.tool_choice
+    if request.parallel_tool_calls is not None:
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
+    return fields
+
+
+def _custom_names(tools: Sequence[Any]) -> list[Any]:
+    """The names of the tools that take text instead of JSON."""
+    custom = [tool["custom"] for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "custom"]
+    return [tool.get("name") for tool in custom if isinstance(tool, Mapping)]
+
+
+def _response_format(schema: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
+    if not dialect.takes_schema:
+        raise InvalidInput(
+            f"{dialect.owner}: output_schema: this service follows no schema; tell it in the messages, with "
+            'extra={"response_format": {"type": "json_object"}}'
+        )
+    json_schema = {"name": schema_name(schema), "schema": schema, "strict": is_strict(schema)}
     return {"type": "json_schema", "json_schema": json_schema}
 
 
 def encode_tool(tool: ToolSchema) -> bytes:
     """One element of `tools`."""
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
-    return json_bytes({"type": "function", "function": function}, f"the schema of tool {tool.name!r}")
-
-
-def encode_message(message: Message) -> bytes:
-    """The elements of `messages` for one message, joined by commas; none for an empty assistant's."""
-    match message.role:
-        case Role.SYSTEM:
-            return _object({"role": "system", "content": only_text(OWNER, message)})
-        case Role.USER:
-            return _object({"role": "user", "content": _user_content(message)})
-        case Role.ASSISTANT:
-            return _assistant(message)
-        case Role.TOOL:
-            return b",".join([_tool_result(message, part) for part in message.content])
-
-
-def _object(fields: Mapping[str, Any]) -> bytes:
-    return json_bytes(fields, "a message")
-
-
-def _user_content(message: Message) -> str | list[dict[str, Any]]:
-    if all(type(part) is TextPart for part in message.content):
-        return message.text
-    return [_user_block(message, part) for part in message.content]
-
-
-def _user_block(message: Message, part: Part) -> dict[str, Any]:
-    match part:
-        case TextPart(text=text):
-            return {"type": "text", "text": text}
-        case ImagePart(mime=mime, data_b64=data):
-            return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{data}"}}
-        case ImageUrlPart(url=url):
-            return {"type": "image_url", "image_url": {"url": url}}
-        case _:
-            raise misplaced(OWNER, message, part)
-
-
-def _assistant(message: Message) -> bytes:
-    fields: dict[str, Any] = {}
-    calls: list[dict[str, Any]] = []
-    for part in message.content:
-        match part:
-            case ToolCallPart():
-                calls.append(_tool_call(part))
-            case OpaquePart(replay=Replay(vendor="openai", data=data)):
-                fields.update(_assistant_fields(data))
-            case TextPart() | ThinkingPart() | OpaquePart():
-                pass  # text is joined below; the other two belong to other vendors
-            case _:
-                raise misplaced(OWNER, message, part)
-    text = message.text
-    if calls:
-        fields["tool_calls"] = calls
-    if not text and not fields:
-        return b""
-    return _object({"role": "assistant", "content": text or None, **fields})
-
-
-def _assistant_fields(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an answer that are sent back; of its audio, the vendor wants the id alone."""
-    fields = dict(data)
-    audio = fields.get("audio")
-    if isinstance(audio, dict):
-        fields["audio"] = {"id": audio.get("id")}
-    return fields
-
-
-def _tool_call(part: ToolCallPart) -> dict[str, Any]:
-    extras = part.replay.data if part.replay and part.replay.vendor == VENDOR else {}
-    arguments = json_text(part.args, f"the arguments of {part.name!r}")
-    if extras.get("type") == "custom":
-        return {**extras, "id": part.id, "custom": {"name": part.name, "input": arguments}}
-    return {
-        "type": "function",
-        **extras,
-        "id": part.id,
-        "function": {"name": part.name, "arguments": arguments},
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.input_schema,
     }
-
-
-def _tool_result(message: Message, part: Part) -> bytes:
-    if type(part) is not ToolResultPart:
-        raise misplaced(OWNER, message, part)
-    text = json_text(part.result, f"the result of {part.name or part.id!r}")
-    if part.is_error:
-        # This API has no field for it, and the model has to know.
-        text = f"Error: {text}"
-    return _object({"role": "tool", "tool_call_id": part.id, "content": text})
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return json_bytes({"type": "function", "function": function}, f"the schema of tool {tool.name!r}")

@@ -1,0 +1,1 @@
+"""OpenAI's responses, whoever speaks them: `encode` and `items` write requests, `decode` reads answers."""
