@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from tako.providers.http_generic import HttpGeneric
     from tako.providers.mistral import Mistral
     from tako.providers.ollama import Ollama
-    from tako.providers.openai import AzureOpenAI, OpenAI, OpenAICodex, OpenAICompatible, OpenAIResponses
+    from tako.providers.openai import (
+        AzureOpenAI,
+        CodexCredentials,
+        OpenAI,
+        OpenAICodex,
+        OpenAICompatible,
+        OpenAIResponses,
+    )
     from tako.providers.python import PythonProvider
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "AnthropicVertex",
     "AzureOpenAI",
     "Bedrock",
+    "CodexCredentials",
     "Fake",
     "Gemini",
     "HttpGeneric",
@@ -43,6 +51,7 @@ _HOMES = {
     "AnthropicVertex": "anthropic",
     "AzureOpenAI": "openai",
     "Bedrock": "bedrock",
+    "CodexCredentials": "openai",
     "Fake": "fake",
     "Gemini": "gemini",
     "HttpGeneric": "http_generic",

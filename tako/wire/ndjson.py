@@ -25,6 +25,8 @@ __all__ = ["NDJSONParser"]
 DEFAULT_MAX_LINE_SIZE: Final = 8 * 1024 * 1024
 
 SPACE: Final = 0x20
+FIRST_LETTER = b"!"
+"""What is not smaller begins with something that is no white space."""
 WHITE_SPACE: Final = b" \t\r"
 
 
@@ -115,8 +117,14 @@ class NDJSONParser:
 
     def _cut(self, text: bytes) -> list[bytes]:
         """Cut whole lines apart, without their ends; stop at one that is too long."""
+        every = text.split(b"\n")
+        if len(text) <= self._max_line_size and b"\r" not in text:
+            # The common case, in one go: no line is too long, and none is blank or begins with a blank.
+            plain = [line for line in every if line >= FIRST_LETTER]
+            if len(plain) == len(every):
+                return plain
         lines: list[bytes] = []
-        for line in text.split(b"\n"):
+        for line in every:
             if line[-1:] == b"\r":
                 line = line[:-1]
             if len(line) > self._max_line_size:

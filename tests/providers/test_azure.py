@@ -189,4 +189,4 @@ def test_a_refusal_of_the_filters_says_which() -> None:
 def test_other_refusals(body: Any, code: str | None, message: str) -> None:
     caught = refusal_of(body, 404)
     assert caught.code == code
-    assert message in caught.message
+    assert caught.message.endswith(f": {message}")

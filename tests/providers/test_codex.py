@@ -153,4 +153,5 @@ def test_a_whole_answer_is_put_together_from_the_stream() -> None:
 def test_a_refusal_is_handed_on_as_it_comes() -> None:
     with pytest.raises(ProviderError, match="sign in again") as caught:
         play(OpenAICodex("gpt-5", MINE).chat_flow(ASKED), [b'{"detail":"Please sign in again."}'], 401)
+    assert caught.value.message.endswith(": Please sign in again.")
     assert (caught.value.status, caught.value.retryable) == (401, False)

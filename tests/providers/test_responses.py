@@ -382,7 +382,7 @@ def test_what_the_model_said_goes_back_as_it_came() -> None:
     }
     said = TextPart(
         text="a",
-        citations=(Citation(replay=ours(annotation)), Citation(source="not of this vendor")),
+        citations=(Citation(replay=ours(annotation)), Citation(replay=ours({}, "another"))),
         replay=ours({"message": facts, "part": {"type": "output_text"}}),
     )
     refused = TextPart(text="no", replay=ours({"message": facts, "part": {"type": "refusal"}}))

@@ -287,6 +287,7 @@ def test_a_call_that_was_cut_off_is_an_error(call: dict[str, Any]) -> None:
     with pytest.raises(ProviderError, match="max_tokens") as caught:
         whole(MESSAGE, call, **INCOMPLETE)
     assert caught.value.partial.text == "It is so."
+    assert caught.value.partial.raw_finish_reason == "incomplete"
 
 
 @pytest.mark.parametrize("call", [CALL, CUSTOM, {**CALL, "status": None}])
@@ -444,6 +445,37 @@ def test_places_may_be_missing() -> None:
         for event in events(REASONING, MESSAGE, CALL)
     ]
     assert of(read(*listed)) == whole(REASONING, MESSAGE, CALL)
+
+
+def test_calls_side_by_side_are_told_apart_by_their_ids() -> None:
+    second = {**CALL, "id": "fc_2", "call_id": "call_2", "arguments": '{"y":2}'}
+    own = [events(call)[2:-1] for call in (CALL, second)]
+    listed = [
+        {name: value for name, value in event.items() if name != "output_index"}
+        for pair in zip(*own, strict=True)
+        for event in pair
+    ]
+    for event in listed:
+        if event["type"] == "response.output_item.done":
+            event["item"] = {**event["item"], "arguments": ""}
+    answer = of(read(*listed, {"type": "response.completed", "response": response()}))
+    assert [call.args for call in answer.message.tool_calls] == [{"x": 1}, {"y": 2}]
+
+
+def test_what_follows_the_end_is_not_looked_at() -> None:
+    body = stream(*events(MESSAGE)) + b"data: [DONE]\n\n" + stream(*events(CALL))
+    assert of(streamed(PROVIDER.decoder(), [body])) == whole(MESSAGE)
+
+
+def test_a_refusal_of_which_only_the_pieces_come() -> None:
+    place = {"output_index": 0, "content_index": 0}
+    answer = of(
+        read(
+            {"type": "response.refusal.delta", **place, "delta": "But no."},
+            {"type": "response.completed", "response": response()},
+        )
+    )
+    assert (answer.text, answer.details["refusal"]) == ("But no.", "But no.")
 
 
 def test_summary_and_content_are_both_thinking_unless_they_are_the_same() -> None:

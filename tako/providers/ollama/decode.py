@@ -69,6 +69,7 @@ class OllamaDecoder(AnswerDecoder):
         self._mark = ""
 
     def decode(self, data: bytes, chunks: list[ChatChunk]) -> None:
+        append, has_called = chunks.append, self._last_call is not None
         for line in self._lines.feed(data):
             try:
                 event = from_json(line)
@@ -76,17 +77,16 @@ class OllamaDecoder(AnswerDecoder):
                 event = parse_json(line, "a line of the stream")
             try:
                 message = event["message"]
-                if len(message) == 2 and event["done"] is False and len(event) == 4 and "role" in message:
-                    text = message["content"]
-                    if type(text) is str:
-                        if text:
-                            chunks.append(TextDelta(text))
-                            self._last_call = None
-                        self._has_message = True
-                        continue
+                text = message["content"]
+                # The common case has no field but these, so that a count of them tells it.
+                plain = len(event) == 4 and len(message) == 2 and "role" in message and not has_called
+                if plain and type(text) is str and text and event["done"] is False:
+                    append(TextDelta(text))
+                    continue
             except (KeyError, TypeError):
                 pass  # not the common case, so `_read` finds out what it is
             self._read(event, chunks)
+            has_called = self._last_call is not None
             if event.get("done") is True:
                 self._end(event, chunks)
                 return

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tako.providers.openai.azure import AzureOpenAI
     from tako.providers.openai.chat import OpenAI
-    from tako.providers.openai.codex import OpenAICodex
+    from tako.providers.openai.codex import CodexCredentials, OpenAICodex
     from tako.providers.openai.compatible import OpenAICompatible
     from tako.providers.openai.responses import OpenAIResponses
 
-__all__ = ["AzureOpenAI", "OpenAI", "OpenAICodex", "OpenAICompatible", "OpenAIResponses"]
+__all__ = ["AzureOpenAI", "CodexCredentials", "OpenAI", "OpenAICodex", "OpenAICompatible", "OpenAIResponses"]
 
 _HOMES = {
     "AzureOpenAI": "azure",
+    "CodexCredentials": "codex",
     "OpenAI": "chat",
     "OpenAICodex": "codex",
     "OpenAICompatible": "compatible",

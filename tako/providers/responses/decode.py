@@ -395,7 +395,10 @@ class ResponsesDecoder(AnswerDecoder):
         self._details = {**facts_of(response), **(self._details or {})} or None
         why = response.get("incomplete_details")
         self._reason = (known_text(why.get("reason")) if type(why) is dict else None) or status
-        self._finish(chunks, self._last_call)
+        try:
+            self._finish(chunks, self._last_call)
+        finally:
+            self._reason = status
         end = chunks[-1]
         if type(end) is ChatEnd:
             end.raw_finish_reason = status

@@ -136,11 +136,7 @@ def _input(messages: Sequence[Message], dialect: Dialect, *, stores: bool) -> li
     found: list[bytes] = []
     custom: set[str] = set()
     for message in messages:
-        if (
-            custom
-            and message.role is TOOL
-            and any(getattr(part, "id", "") in custom for part in message.content)
-        ):
+        if custom and message.role is TOOL and any(_answers(part, custom) for part in message.content):
             # What a result is called depends on its call, so it cannot be kept with the message.
             data = encode_items(message, dialect, stores=stores, custom=custom)
         else:

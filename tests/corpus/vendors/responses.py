@@ -340,11 +340,8 @@ SUBJECT = Subject(
     counts=counts,
     read=read,
     plain=plain,
-    minimum=0.9,
+    minimum=0.98,
     error_code=error_code,
     error_message=error_message,
     more=more,
-    different={
-        "66e30f61fa63b2bc": "max_output_tokens cut it off in a call: an error here, half a call there",
-    },
 )
