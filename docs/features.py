@@ -12,8 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tako.providers.openai.codex import CodexCredentials
-
 from tako.errors import InvalidInput
 from tako.models import ChatRequest, ContentPart, Message, Thinking, ToolSchema
 from tako.parts import CacheControl, TextPart
@@ -32,6 +30,7 @@ from tako.providers import (
     Vertex,
 )
 from tako.providers.http import HttpProvider
+from tako.providers.openai.codex import CodexCredentials
 
 PAGE = Path(__file__).parent / "providers" / "features.md"
 

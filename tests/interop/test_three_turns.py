@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ import trio
 
 from tako import SingleAgent, tool
 from tako.events import AssistantText, ToolCallResult
-from tako.models import ChatRequest, Message, ToolResultPart, ToolSchema
+from tako.models import Message, ToolResultPart
 from tako.providers import (
     Anthropic,
     AzureOpenAI,
