@@ -7,10 +7,12 @@ one ChatEnd, every cut gives the same chunks, and the response that is built of 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import random
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from pydantic_core import from_json
@@ -25,24 +27,30 @@ __all__ = ["Target", "main"]
 
 
 class Target:
-    """One vendor: how to make its decoder, and the words that its streams are made of."""
+    """One vendor: how to make its decoder, the words that its streams are made of, and their frame."""
 
-    def __init__(self, decoder: Callable[[], AnswerDecoder], words: list[bytes]) -> None:
+    def __init__(
+        self,
+        decoder: Callable[[], AnswerDecoder],
+        words: list[bytes],
+        frame: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self._decoder = decoder
         self._words = words
+        self._frame = frame
 
     def __call__(self, raw: bytes) -> None:
         """The first byte chooses the cut, the rest is the stream, and a whole answer if it is JSON."""
         if not raw:
             return
-        data = raw[1:]
+        data = self._frame(raw[1:])
         cut = raw[0] % (len(data) + 1)
         whole = self._outcome([data])
         single = [data[index : index + 1] for index in range(len(data))]
         for pieces in ([data[:cut], data[cut:]], single):
             got = self._outcome([piece for piece in pieces if piece])
             assert got == whole, f"cut {cut}, data {data!r}: {got} is not {whole}"
-        self._check_answer(data)
+        self._check_answer(raw[1:])
 
     def _outcome(self, pieces: list[bytes]) -> list[Any]:
         decoder = self._decoder()
@@ -81,6 +89,12 @@ class Target:
                 data[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
         return chance.randbytes(1) + bytes(data)
 
+    def with_a_word(self, data: bytes, chance: random.Random) -> bytes:
+        """The data with one of the vendor's words more, mostly between two others: nobody guesses JSON."""
+        places = [place for place in range(1, len(data)) if data[place - 1 : place] == b"\n"] or [len(data)]
+        place = chance.choice(places) if chance.random() < 0.8 else chance.randrange(len(data) + 1)
+        return data[:place] + chance.choice(self._words) + data[place:]
+
 
 def main(target: Target, description: str) -> None:
     """Run by coverage with atheris, or with --runs as a plain loop of random inputs."""
@@ -93,8 +107,19 @@ def main(target: Target, description: str) -> None:
             atheris = importlib.import_module("atheris")  # not in every environment, so not for mypy
         except ImportError:
             sys.exit("atheris is not installed: install it, or pass --runs N for a plain random loop")
-        atheris.instrument_all()
-        atheris.Setup([sys.argv[0], *rest], target)
+        for function in gc.get_objects():
+            # Ours alone: to have all of them takes longer than the fuzzing.
+            if type(function) is FunctionType and (function.__module__ or "").startswith("tako."):
+                atheris.instrument_func(function)
+
+        def mutated(data: bytes, limit: int, seed: int) -> bytes:
+            chance = random.Random(seed)
+            if chance.random() < 0.5:
+                return target.with_a_word(data or b"\0", chance)[:limit]
+            changed: bytes = atheris.Mutate(data, limit)
+            return changed
+
+        atheris.Setup([sys.argv[0], *rest], target, custom_mutator=mutated)
         atheris.Fuzz()
         return
     chance = random.Random(options.seed)

@@ -61,6 +61,7 @@ __all__ = [
     "Value",
     "VideoPart",
     "describe",
+    "image_type",
     "parts_of",
 ]
 
@@ -69,10 +70,14 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/heic
 MIME = r"^[a-z]+/[a-z0-9.+_-]+$"
 
 
+WORDS = {"tuple_type": "should be a list or a tuple"}
+"""Where Pydantic's words would mislead: a list is as good."""
+
+
 def describe(error: ValidationError) -> str:
     """A validation error in one line: which field, and what is wrong with it."""
     return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {WORDS.get(item['type'], item['msg'])}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     )
 
@@ -333,13 +338,21 @@ class ContentPart(metaclass=_AnyPart):
         return TextPart(text=text, cache_control=cache_control)
 
     @staticmethod
-    def image(data: bytes | str, mime: str = "image/png") -> ImagePart:
-        """An image from its bytes, from base64 or from a `data:` URL (whose type then counts)."""
+    def image(data: bytes | str, mime: str | None = None) -> ImagePart:
+        """An image from its bytes, from base64 or from a `data:` URL (whose type then counts).
+
+        Without a type its first bytes tell; where they do not, it is image/png.
+        """
         if isinstance(data, bytes):
+            mime = mime or image_type(data)
             data = base64.b64encode(data).decode()
         elif isinstance(data, str) and data.startswith("data:"):
             mime = data[5:].partition(",")[0].partition(";")[0] or mime
-        return ImagePart(mime=mime, data_b64=data)
+        elif isinstance(data, str) and data.lower().startswith(("https://", "http://")):
+            raise InvalidInput("ContentPart.image: this is an address; use ContentPart.image_url(...)")
+        elif isinstance(data, str) and "." in data:
+            raise InvalidInput("ContentPart.image: this looks like a path; use Path(...).read_bytes()")
+        return ImagePart(mime=mime or "image/png", data_b64=data)
 
     @staticmethod
     def image_url(url: str, mime: str | None = None) -> ImageUrlPart:
@@ -387,6 +400,19 @@ class ContentPart(metaclass=_AnyPart):
     ) -> ToolResultPart:
         """The answer to a call, for writing a history by hand."""
         return ToolResultPart(id=id, name=name, result=result, is_error=is_error, content=tuple(content))
+
+
+def image_type(data: bytes) -> str | None:
+    """The type of image that the first bytes belong to, of those that every vendor takes."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp"
+    return None
 
 
 def _source(data: bytes | str, mime: str) -> dict[str, Any]:

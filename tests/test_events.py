@@ -14,6 +14,7 @@ from tako.models import ToolCallPart
 
 KINDS = {
     "TextDelta": "delta", "ThinkingDelta": "thinking_delta", "ThinkingBlock": "thinking_block",
+    "TextBlock": "text_block", "MediaBlock": "media", "Logprobs": "logprobs", "OtherChoice": "other_choice",
     "ToolCall": "tool_call", "OpaqueBlock": "opaque", "ChatError": "error", "ChatEnd": "end",
     "StepStart": "step_start", "AssistantText": "assistant_text", "AssistantThinking": "assistant_thinking",
     "ToolCallStart": "tool_call_start", "ToolProgress": "tool_progress", "ToolCallResult": "tool_call_result",

@@ -170,6 +170,21 @@ def test_an_image_from_whatever_it_is() -> None:
     assert ContentPart.image("AAAA") == ImagePart(mime="image/png", data_b64="AAAA")
 
 
+@pytest.mark.parametrize(
+    ("start", "mime"),
+    [
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"something else", "image/png"),
+    ],
+)
+def test_the_first_bytes_of_an_image_tell_its_type_where_nobody_does(start: bytes, mime: str) -> None:
+    assert ContentPart.image(start).mime == mime
+    assert ContentPart.image(start, "image/heic").mime == "image/heic"
+
+
 @pytest.mark.parametrize("url", ["https://a.test/x", "HTTP://a.test/x", "gs://b/x", "s3://b/x"])
 def test_an_address_is_known_by_its_scheme(url: str) -> None:
     assert ContentPart.document(url) == DocumentPart(url=url)

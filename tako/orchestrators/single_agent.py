@@ -98,7 +98,10 @@ class SingleAgent(Orchestrator[OutputT]):
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(provider, Provider):
-            raise InvalidInput(f"provider must be a tako.providers.* instance, not {type(provider).__name__}")
+            hint = f"; write tako.provider({provider!r})" if isinstance(provider, str) else ""
+            raise InvalidInput(
+                f"provider must be a tako.providers.* instance, not {type(provider).__name__}{hint}"
+            )
         _require_whole("max_steps", max_steps, at_least=1)
         _require_whole("output_retries", output_retries, at_least=0)
         _require_whole("tool_concurrency", tool_concurrency, at_least=1)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tako.providers.base import Provider
     from tako.providers.bedrock import Bedrock
     from tako.providers.fake import Fake
+    from tako.providers.fetching import UrlPolicy
     from tako.providers.gemini import Gemini, Vertex
     from tako.providers.http_generic import HttpGeneric
     from tako.providers.mistral import Mistral
@@ -42,6 +43,7 @@ __all__ = [
     "OpenAIResponses",
     "Provider",
     "PythonProvider",
+    "UrlPolicy",
     "Vertex",
 ]
 
@@ -63,6 +65,7 @@ _HOMES = {
     "OpenAIResponses": "openai",
     "Provider": "base",
     "PythonProvider": "python",
+    "UrlPolicy": "fetching",
     "Vertex": "gemini",
 }
 

@@ -62,13 +62,13 @@ def whole_number(owner: str, name: str, value: int) -> int:
     return value
 
 
-def service_url(owner: str, base_url: str, version: str, path: str) -> str:
+def service_url(owner: str, base_url: str, version: str, path: str, *, argument: str = "base_url") -> str:
     """The address of a service: base, version and path, none of them twice.
 
     A base that ends in a version keeps its own, and one that ends in the path is taken as it is, so
     that every address of every compatible server can be said. Raises InvalidInput.
     """
-    address = text(owner, "base_url", base_url)
+    address = text(owner, argument, base_url)
     try:
         parts = urlsplit(address)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -77,7 +77,7 @@ def service_url(owner: str, base_url: str, version: str, path: str) -> str:
         valid = False
     if not valid or not address.isascii() or " " in address:
         raise InvalidInput(
-            f"{owner}: base_url should look like https://host or https://host/path, not {base_url!r}"
+            f"{owner}: {argument} should look like https://host or https://host/path, not {base_url!r}"
         )
     address = address.rstrip("/")
     if address.endswith(path):

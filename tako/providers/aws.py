@@ -1,4 +1,4 @@
-"""Who asks AWS: the region, and the credentials that each request is signed with.
+"""Who asks AWS, and where: the region with its address, and the credentials that requests are signed with.
 
 The first of these that is there is used:
 
@@ -31,6 +31,7 @@ from typing import Any, Final
 from tako.effects import Call, Flow, HttpRequest, Now
 from tako.errors import InvalidInput, ProviderError
 from tako.providers.credentials import Key, KeySource
+from tako.wire.route import parse_url
 from tako.wire.sigv4 import Credentials, sign
 
 __all__ = ["Aws"]
@@ -103,6 +104,25 @@ class Aws:
 
     def __repr__(self) -> str:
         return f"<Aws {self.region} for {self._owner}>"
+
+    def runtime_url(self, endpoint_url: str | None) -> str:
+        """The address of Bedrock's models, which is the region's own unless the caller has another one.
+
+        It ends in no slash. Raises InvalidInput.
+        """
+        if endpoint_url is None:
+            return f"https://bedrock-runtime.{self.region}.amazonaws.com"
+        try:
+            parse_url(_text(self._owner, "endpoint_url", endpoint_url))
+            is_plain = endpoint_url.isascii() and not set(endpoint_url) & set("?# ")
+        except InvalidInput:
+            is_plain = False
+        if not is_plain:
+            raise InvalidInput(
+                f"{self._owner}: endpoint_url should look like https://host or https://host/path, "
+                f"not {endpoint_url!r}"
+            )
+        return endpoint_url.rstrip("/")
 
     def sign(self, message: HttpRequest, service: str = "bedrock") -> Flow[HttpRequest]:
         """The request with what shows who asks.

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from tako._adapters import AsyncEvents, SyncEvents
     from tako.cancellation import CancellationToken
 
-__all__ = ["Provider", "Relay", "ResponseBuilder", "StreamDecoder", "as_they_are"]
+__all__ = ["Provider", "Relay", "ResponseBuilder", "StreamDecoder", "as_they_are", "check_request"]
 
 Relay: TypeAlias = Callable[[list[ChatChunk]], Sequence[Any]]
 
@@ -94,14 +94,17 @@ class Provider(ABC):
         """About how many tokens the request is, counted here and not by the vendor (see `estimate`)."""
         from tako.providers.estimate import estimate_tokens  # most programs never ask
 
+        check_request(request)
         return estimate_tokens(request, self.id.partition(":")[0])
 
     def chat_sync(self, request: ChatRequest, *, cancel: CancellationToken | None = None) -> ChatResponse:
         """Ask for a whole answer, blocking; raises a TakoError."""
+        check_request(request)
         return _adapters.run_sync(self.chat_flow(request), cancel)
 
     async def chat(self, request: ChatRequest, *, cancel: CancellationToken | None = None) -> ChatResponse:
         """Ask for a whole answer under asyncio or trio, whichever is running."""
+        check_request(request)
         return await _adapters.run_async(self.chat_flow(request), cancel)
 
     def stream_sync(
@@ -111,13 +114,24 @@ class Provider(ABC):
 
         A failure is a ChatError among the chunks; `chunks.result` raises it.
         """
+        check_request(request)
         return _adapters.stream_sync(lambda: _telling(self.stream_flow(request)), cancel)
 
     def stream(
         self, request: ChatRequest, *, cancel: CancellationToken | None = None
     ) -> AsyncEvents[ChatChunk, ChatResponse]:
         """The chunks under asyncio or trio: `async with p.stream(r) as chunks: ...`."""
+        check_request(request)
         return _adapters.stream_async(lambda: _telling(self.stream_flow(request)), cancel)
+
+
+def check_request(request: object) -> None:
+    """Raises InvalidInput for what many a client takes instead: a text, or messages by themselves."""
+    if not isinstance(request, ChatRequest):
+        raise InvalidInput(
+            "a provider is asked with a ChatRequest, such as ChatRequest(messages=[Message.user('Hi')]), "
+            f"not with {type(request).__name__}"
+        )
 
 
 def _telling(flow: Flow[ChatResponse]) -> Flow[Any]:

@@ -64,7 +64,7 @@ VENDORS: Final[Mapping[str, Vendor]] = {
     "mistral": Vendor("Mistral"),
     "ollama": Vendor("Ollama"),
     "openai": Vendor("OpenAI"),
-    "openai-codex": Vendor("OpenAICodex"),
+    "openai-codex": Vendor("OpenAICodex", needs={"credentials": ()}),
     "openai-responses": Vendor("OpenAIResponses"),
     "vertex": Vendor("Vertex", needs=ON_GOOGLE, takes=PLACE),
 }
@@ -75,6 +75,17 @@ FAMILIES: Final = (
     (re.compile(r"gemini-"), "gemini"),
     (re.compile(r"(?:mistral|ministral|codestral|magistral|devstral|pixtral)-"), "mistral"),
 )
+
+OTHER_NAMES: Final = {
+    "amazon": "bedrock",
+    "aws": "bedrock",
+    "azure": "azure-openai",
+    "claude": "anthropic",
+    "codex": "openai-codex",
+    "google": "gemini",
+    "vertexai": "vertex",
+}
+"""What people call vendors elsewhere: not taken, but known well enough to say what is meant."""
 
 
 def vendors() -> tuple[str, ...]:
@@ -90,9 +101,11 @@ def provider(name: str, **options: object) -> Provider:
     """
     if not isinstance(name, str) or not name.strip():
         raise InvalidInput(f'provider: name should look like "openai:gpt-5", not {name!r}')
+    name = name.strip()
     vendor, colon, model = name.partition(":")
     if not colon or vendor not in vendors():
         vendor, model = _guessed(name), name
+    model = model.lstrip()
     if not model:
         raise InvalidInput(f'provider: {name!r} names no model; it should look like "{vendor}:model"')
     if vendor not in VENDORS:
@@ -124,9 +137,8 @@ def _found(vendor: str, entry: Vendor, options: Mapping[str, object]) -> dict[st
             found[argument] = value
         elif argument in entry.needs:
             names = " or ".join(f"`{name}`" for name in variables)
-            raise InvalidInput(
-                f"provider: {vendor} needs {argument}=..., or the environment variable {names}"
-            )
+            otherwise = f", or the environment variable {names}" if names else ""
+            raise InvalidInput(f"provider: {vendor} needs {argument}=...{otherwise}")
     return found
 
 
@@ -139,8 +151,9 @@ def _guessed(name: str) -> str:
     head, mark, rest = name.partition(":")
     if not mark:
         head, mark, rest = name.partition("/")
-    nearest = difflib.get_close_matches(head.lower(), known, 1, 0.7) if mark else []
-    hint = f' (did you mean "{nearest[0]}:{rest}"?)' if nearest else ""
+    meant = OTHER_NAMES.get(head.lower())
+    nearest = [meant] if meant else difflib.get_close_matches(head.lower(), known, 1, 0.7)
+    hint = f' (did you mean "{nearest[0]}:{rest}"?)' if mark and nearest else ""
     raise InvalidInput(
         f'provider: {name!r} names no vendor{hint}; write "vendor:model" with one of {", ".join(known)}'
     )

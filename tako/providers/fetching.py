@@ -30,6 +30,7 @@ from urllib.parse import urljoin
 
 from tako.effects import Close, Flow, HttpHead, HttpRequest, Receive, Resolve, Send, within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
+from tako.parts import image_type
 from tako.wire.addresses import (
     Address,
     host_matches,
@@ -148,7 +149,9 @@ def _check_url(url: str, policy: UrlPolicy) -> Target:
     """The parts of a URL that may be asked for, before its host is looked up; raises InvalidInput."""
     target = parse_url(url)
     if target.origin.scheme != "https" and not policy.allow_http:
-        raise InvalidInput(f"{_shown(target)} is refused: it is not https; allow_http=True would allow it")
+        raise InvalidInput(
+            f"{_shown(target)} is refused: it is not https; a UrlPolicy with allow_http=True would allow it"
+        )
     return target
 
 
@@ -192,7 +195,8 @@ def _refuse(target: Target, address: Address, *, named: bool) -> NoReturn:
     by_name = f"allow_hosts=({host!r},), " if named else ""
     raise InvalidInput(
         f"{_shown(target)} is refused: the address of {host} is {address}, which is not public; "
-        f"{by_name}allow_networks=({str(address)!r},) or allow_private_addresses=True would allow it"
+        f"a UrlPolicy with {by_name}allow_networks=({str(address)!r},) or allow_private_addresses=True "
+        "would allow it"
     )
 
 
@@ -264,16 +268,8 @@ def _too_large(limit: int) -> ProtocolError:
 
 def _type_by_content(data: bytes) -> str | None:
     """The type that the first bytes belong to, of those that have such."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "image/webp"
     # Readers of PDF have always let something stand in front of it.
-    return "application/pdf" if b"%PDF-" in data[:1024] else None
+    return image_type(data) or ("application/pdf" if b"%PDF-" in data[:1024] else None)
 
 
 _TYPES_BY_CONTENT = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp", "application/pdf"))

@@ -246,7 +246,7 @@ def _require_stream(head: HttpHead) -> None:
     kind = head.header("content-type") or ""
     if kind.startswith("text/html"):
         raise ProtocolError(
-            f"expected a stream of events but got {kind}: is base_url right, or is a proxy in between?",
+            f"expected a stream of events but got {kind}: is the address right, or is a proxy in between?",
             phase="head",
             status=head.status,
         )

@@ -264,6 +264,10 @@ def _wants_request(function: Callable[..., Any]) -> bool:
 def _as_dict(request: ChatRequest, *, stream: bool) -> dict[str, Any]:
     """The request as the original handed it over: what is not set is left out."""
     payload = request.model_dump(mode="json", exclude_none=True)
+    for message in payload["messages"]:
+        message["content"] = [
+            {name: value for name, value in part.items() if value != []} for part in message["content"]
+        ]
     always = ("model", "messages")
     is_set = {key: value for key, value in payload.items() if value not in ([], {}) or key in always}
     return {**is_set, "stream": stream}

@@ -165,7 +165,8 @@ class JSONArrayParser:
             return len(data)
         if self.closed or data[found.start()] != 0x5B:
             after = " after the array" if self.closed else ", not an array"
-            self._fail(f"the peer sent {data[found.start() : found.start() + 20]!r}{after}")
+            # One byte: how many there are behind it depends on how the body was cut.
+            self._fail(f"the peer sent {found[0]!r}{after}")
             return len(data)
         self._depth = 1
         return found.end()

@@ -7,7 +7,7 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,9 +18,10 @@ import tako_io_sync
 import tako_io_trio
 from tako.events import TextDelta
 from tako.models import ChatRequest, Message
-from tako.providers import Anthropic, OpenAI, Provider
+from tako.providers import Anthropic, Bedrock, Ollama, OpenAI, Provider
 from tako.testing import Answer, ScriptedVendor
 from tako_io_sync.loopback import LoopbackServer
+from tests.contracts.wires.framing import EVENT_STREAM, LINES, SSE, Framing, event_frame
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
 MEGABYTE = 1 << 20
@@ -49,6 +50,16 @@ def anthropic_chunk(text: str) -> bytes:
     return b"event: content_block_delta\ndata: " + json.dumps(delta).encode() + b"\n\n"
 
 
+def bedrock_chunk(text: str) -> bytes:
+    delta = {"contentBlockIndex": 0, "delta": {"text": text}, "p": "x" * 80}
+    return event_frame("contentBlockDelta", delta)
+
+
+def ollama_chunk(text: str) -> bytes:
+    line = {"model": "m", "message": {"role": "assistant", "content": text}, "done": False, "p": "x" * 80}
+    return json.dumps(line).encode() + b"\n"
+
+
 OPENAI_END = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 ANTHROPIC_START = (
     b'event: message_start\ndata: {"type": "message_start", '
@@ -62,15 +73,32 @@ ANTHROPIC_END = (
     b'event: message_stop\ndata: {"type": "message_stop"}\n\n'
 )
 
-Vendor = tuple[Callable[[str], Provider], Callable[[str], bytes], bytes, bytes]
+BEDROCK_END = (
+    event_frame("contentBlockStop", {"contentBlockIndex": 0})
+    + event_frame("messageStop", {"stopReason": "end_turn"})
+    + event_frame("metadata", {"usage": {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}})
+)
+OLLAMA_END = b'{"model": "m", "message": {"content": ""}, "done": true, "done_reason": "stop"}\n'
+KEYS: Any = {"region": "us-east-1", "access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret"}
+
+Vendor = tuple[Callable[[str], Provider], Callable[[str], bytes], bytes, bytes, Framing]
 VENDORS: dict[str, Vendor] = {
-    "openai": (lambda url: OpenAI("m", "key", base_url=url), openai_chunk, b": hello\n\n", OPENAI_END),
+    "openai": (lambda url: OpenAI("m", "key", base_url=url), openai_chunk, b": hello\n\n", OPENAI_END, SSE),
     "anthropic": (
         lambda url: Anthropic("m", "key", base_url=url),
         anthropic_chunk,
         ANTHROPIC_START,
         ANTHROPIC_END,
+        SSE,
     ),
+    "bedrock": (
+        lambda url: Bedrock("m", endpoint_url=url, **KEYS),
+        bedrock_chunk,
+        event_frame("messageStart", {"role": "assistant"}),
+        BEDROCK_END,
+        EVENT_STREAM,
+    ),
+    "ollama": (lambda url: Ollama("m", base_url=url), ollama_chunk, b"\n", OLLAMA_END, LINES),
 }
 OnText = Callable[[], float]
 """Called with each piece of text; says how long the consumer is busy with it. It must not sleep itself:
@@ -103,15 +131,19 @@ READERS: dict[str, Callable[[Provider, OnText], None]] = {
     "asyncio": read_async(tako_io_asyncio, asyncio.sleep, lambda main: asyncio.run(main())),
 }
 
-arms = pytest.mark.parametrize("arm", READERS)
-vendors = pytest.mark.parametrize("vendor", VENDORS)
+PAIRS = [(arm, vendor) for arm in READERS for vendor in ("openai", "anthropic")]
+PAIRS += [("trio", "bedrock"), ("asyncio", "ollama")]
+arms_and_vendors = pytest.mark.parametrize(("arm", "vendor"), PAIRS)
 
 
-@arms
-@vendors
+def streamed(framing: Framing, pieces: Sequence[bytes]) -> Answer:
+    return Answer(tuple(pieces), headers=(("content-type", framing.content_type),))
+
+
+@arms_and_vendors
 def test_7_the_first_chunk_is_there_before_the_second_is_sent(arm: str, vendor: str) -> None:
     """2,000 chunks, of which the server sends each only when the one before it was delivered."""
-    make, chunk, start, end = VENDORS[vendor]
+    make, chunk, start, end, framing = VENDORS[vendor]
     pieces = (start, *[chunk("word ")] * 2000, end)
     delivered = threading.Semaphore(1)
     late: list[int] = []
@@ -125,7 +157,7 @@ def test_7_the_first_chunk_is_there_before_the_second_is_sent(arm: str, vendor: 
         delivered.release()
         return 0.0
 
-    with LoopbackServer(ScriptedVendor(Answer.events(pieces)), before_piece=before_piece) as server:
+    with LoopbackServer(ScriptedVendor(streamed(framing, pieces)), before_piece=before_piece) as server:
         delivered.acquire()
         READERS[arm](make(server.url), on_text)
     assert not late
@@ -136,12 +168,11 @@ def resident() -> int:
         return int(statm.read().split()[1]) * 4096
 
 
-@arms
-@vendors
+@arms_and_vendors
 def test_7_a_slow_consumer_stops_the_server_and_memory_stays_flat(arm: str, vendor: str) -> None:
-    make, chunk, start, end = VENDORS[vendor]
+    make, chunk, start, end, framing = VENDORS[vendor]
     one = chunk("word ")
-    answer = Answer.events((start, *[one * IN_ONE_WRITE] * (CHUNKS // IN_ONE_WRITE), end))
+    answer = streamed(framing, (start, *[one * IN_ONE_WRITE] * (CHUNKS // IN_ONE_WRITE), end))
     taken = before = highest = 0
     ahead: list[int] = []
 

@@ -62,7 +62,7 @@ def nothing_left_behind() -> Iterator[None]:
     raise AssertionError(f"left behind: {left}, {descriptors() - files} descriptors")
 
 
-def cancelled_run(arm: str, agent: SingleAgent, begun: threading.Event) -> RunResult:
+def cancelled_run(arm: str, agent: SingleAgent, begun: threading.Event, prompt: Any = "go") -> RunResult:
     """Run, cancel from another thread when it has begun, and see that it ends in time."""
     token = CancellationToken()
     cancelled_at = 0.0
@@ -76,7 +76,7 @@ def cancelled_run(arm: str, agent: SingleAgent, begun: threading.Event) -> RunRe
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
-    result: RunResult = RUNS[arm](agent, "go", cancel=token)
+    result: RunResult = RUNS[arm](agent, prompt, cancel=token)
     late = time.monotonic() - cancelled_at
     canceller.join()
     assert late < IN_TIME + BUSY_MACHINE, f"it took {late:.3f} s"

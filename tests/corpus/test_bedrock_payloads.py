@@ -13,7 +13,7 @@ import pytest
 from pydantic_core import from_json
 
 from tako.effects import HttpHead
-from tako.errors import ProtocolError, TransportError
+from tako.errors import TransportError
 from tako.events import ChatError
 from tako.providers.aws_errors import refusal_in
 from tako.providers.bedrock.decode import ConverseDecoder
@@ -60,6 +60,17 @@ def test_refusals_are_those_that_botocore_reads() -> None:
     assert len(refused) == 13
 
 
+CUT = {
+    # Of what ends too early botocore says nothing; for us a cut answer must not look whole.
+    "truncated-in-the-middle-of-a-frame": "before messageStop",
+    # This one lacks its metadata, and no more. AWS always sends it, so the stream was cut, and the counts
+    # are lost: an answer without them would look as if it had cost nothing. The text is in the partial
+    # response. An unknown event is skipped, here and by botocore.
+    "unknown-event-type-is-skipped": "before metadata",
+}
+"""What botocore reads without an error and we do not: before which mark it ends."""
+
+
 def synthetic() -> list[dict[str, Any]]:
     path = CORPUS / "vectors" / "eventstream.bedrock.synthetic.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
@@ -73,10 +84,7 @@ def test_broken_streams_are_reported_as_botocore_reports_them() -> None:
         response, error = collect(chunks)
         assert response.text == "Hello", vector["name"]
         if wanted is None:
-            # botocore does not look for the end: of what ends too early it says nothing. For us a
-            # cut answer must not look whole; the first of these lacks its metadata, and no more.
-            kinds = {"unknown-event-type-is-skipped": TransportError}
-            assert type(error) is kinds.get(vector["name"], ProtocolError)
+            assert type(error) is TransportError and CUT[vector["name"]] in error.message
         else:
             (told_error,) = [chunk.error for chunk in chunks if type(chunk) is ChatError]
             # botocore has no words for an exception that it does not know; its name is better.

@@ -25,7 +25,7 @@ from tako.models import (
 )
 from tako.providers import Anthropic
 from tako.providers.anthropic.blocks import CODEC
-from tako.providers.anthropic.schema import closed_schema
+from tako.providers.closed_schema import closed_schema
 from tests.support.vendor_types import check, library
 
 USER = Message.user("hello")
@@ -341,6 +341,17 @@ def test_an_output_schema_is_closed_and_told_in_words_where_it_cannot_be_held() 
         "description": "{minItems: 5}",
     }
     assert closed_schema(one_of) == one_of
+    both = {"anyOf": [{"type": ["object", "null"]}], "oneOf": [{}], "enum": [1, {"a": 1}], "const": "c"}
+    assert closed_schema(both) == {
+        "anyOf": [{"type": ["object", "null"], "additionalProperties": False}],
+        "const": "c",
+        "description": '{oneOf: [{}], enum: [1,{"a":1}]}',
+    }
+    kept = {"$ref": "#/$defs/A", "description": "d"}
+    assert closed_schema({**kept, "maxLength": 3}) == kept
+    assert closed_schema({"allOf": [{"type": "object"}, {"enum": ["a", None]}]}) == {
+        "allOf": [{"type": "object", "additionalProperties": False}, {"enum": ["a", None]}]
+    }
 
 
 def test_a_message_is_encoded_once() -> None:

@@ -141,6 +141,12 @@ def test_calls_are_announced_whole_and_once_at_the_end() -> None:
     assert type(chunks[-1]) is ChatEnd and chunks[-1].finish_reason == "tool_calls"
 
 
+def test_a_block_that_is_opened_twice_is_two_blocks() -> None:
+    first, second = call(0, "f", '{"x":1}'), call(0, "g")
+    chunks = chunks_of(*first[:-1], *second, ended("tool_use"))
+    assert [(c.name, c.args) for c in chunks if type(c) is ToolCall] == [("f", {"x": 1}), ("g", {})]
+
+
 def test_blocks_may_be_open_at_once_and_left_open() -> None:
     chunks = chunks_of(
         opened(0, "tool_use", id="a", name="f", input={}),

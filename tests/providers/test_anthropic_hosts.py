@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -188,7 +188,7 @@ def test_a_stream_of_bedrock_is_the_stream_of_anthropic_in_frames() -> None:
 
 def test_other_frames_are_skipped() -> None:
     other = encode_frame({":event-type": "new", ":message-type": "event"}, b"{}")
-    assert len(decoded(chunk(EVENTS[0]), other, *map(chunk, EVENTS[1:]))) == 2
+    assert decoded(chunk(EVENTS[0]), other, *map(chunk, EVENTS[1:])) == decoded(*map(chunk, EVENTS))
 
 
 @pytest.mark.parametrize(
@@ -211,6 +211,11 @@ def test_an_exception_inside_a_stream(kind: str, status: int | None, retryable: 
     assert (error.status, error.code, error.retryable) == (status, kind, retryable)
     assert "Sorry" in error.message
     assert chunks[0] == TextDelta("Hi")
+
+
+def test_of_a_long_exception_the_beginning_is_kept() -> None:
+    error = error_in(decoded(exception("validationException", {"message": "x", "trace": "é" * 99_999})))
+    assert len(error.body or "") == 64 * 1024
 
 
 def test_an_error_frame_says_it_in_its_headers() -> None:
@@ -296,7 +301,8 @@ def test_refusals_of_bedrock(payload: Any, headers: Any, code: str | None) -> No
     assert (caught.value.code, caught.value.status) == (code, 400)
 
 
-def test_bedrock_takes_no_address_but_tako_can_fetch_it() -> None:
+@pytest.mark.parametrize("host", [bedrock, vertex])
+def test_other_hosts_take_no_address(host: Callable[..., MessagesProvider]) -> None:
     image = ContentPart.image_url("https://x/y.png")
     for message in (
         Message.user([image]),
@@ -306,11 +312,10 @@ def test_bedrock_takes_no_address_but_tako_can_fetch_it() -> None:
         asked = ChatRequest(messages=(Message.user("x"), message))
         # Kept for a host that fetches is not kept for one that does not.
         assert Anthropic("m", "").http_request(asked, stream=False).body
-        assert vertex().http_request(asked, stream=False).body
         with pytest.raises(InvalidInput, match="url_prefetch"):
-            bedrock().http_request(asked, stream=False)
+            host().http_request(asked, stream=False)
     inline = Message.user([ContentPart.image_url(f"data:image/png;base64,{PIXEL}")])
-    assert bedrock().http_request(ChatRequest(messages=(inline,)), stream=False).body
+    assert host().http_request(ChatRequest(messages=(inline,)), stream=False).body
 
 
 def test_tako_fetches_what_bedrock_does_not() -> None:
@@ -337,12 +342,15 @@ def test_tako_fetches_what_bedrock_does_not() -> None:
         (vertex, {"location": "a/b"}, "location"),
         (vertex, {"location": ""}, "location"),
         (vertex, {"access_token": None}, "access_token"),
-        (vertex, {"endpoint_url": "x"}, "base_url"),
+        (vertex, {"endpoint_url": "x"}, "endpoint_url"),
         (vertex, {"version": ""}, "version"),
         (vertex, {"betas": "a"}, "betas"),
+        (vertex, {"betas": ["a"], "headers": {"Anthropic-Beta": "b"}}, "not in both"),
         (vertex, {"url_prefetch": 1}, "url_prefetch"),
         (bedrock, {"region": "US East"}, "region"),
         (bedrock, {"api_key": "k"}, "api_key"),
+        (bedrock, {"endpoint_url": ""}, "endpoint_url"),
+        (bedrock, {"endpoint_url": "https://h/?a=b"}, "endpoint_url"),
         (bedrock, {"secret_access_key": None}, "secret_access_key"),
         (bedrock, {"default_max_tokens": 0}, "default_max_tokens"),
         (bedrock, {"version": ""}, "version"),
@@ -371,7 +379,7 @@ def test_tokens_are_counted_without_what_changes_nothing_of_them() -> None:
         max_tokens=9,
         stop=("|",),
         metadata={"user_id": "u"},
-        extra={"cache_control": {"type": "ephemeral"}},
+        extra={"cache_control": {"type": "ephemeral"}, "service_tier": "auto", "container": "c"},
     )
     count, request = counted(Anthropic("m", "k"), b'{"input_tokens": 14}', asked)
     assert (count, request.url) == (14, "https://api.anthropic.com/v1/messages/count_tokens")

@@ -250,6 +250,15 @@ def test_a_result_with_content_shows_that_and_not_the_result() -> None:
     assert blocks_of(Message.tool([nothing])) == [{"type": "tool_result", "tool_use_id": "1"}]
 
 
+@pytest.mark.parametrize("said", ["", " \n", (TextPart(text=" "),)])
+def test_a_result_without_words_has_no_content_but_an_error_needs_some(said: Any) -> None:
+    given = {"result": said} if isinstance(said, str) else {"content": said}
+    result = {"type": "tool_result", "tool_use_id": "1"}
+    assert blocks_of(Message.tool([ToolResultPart(id="1", **given)])) == [result]
+    (failed,) = blocks_of(Message.tool([ToolResultPart(id="1", is_error=True, **given)]))
+    assert failed == {**result, "is_error": True, "content": "The tool failed and said nothing."}
+
+
 def test_citations_go_back_to_the_vendor_that_made_them() -> None:
     made = {"type": "web_search_result_location", "url": "https://x", "encrypted_index": "e"}
     theirs = Citation(source="y", replay=Replay(vendor="gemini", data={"x": 1}))

@@ -144,6 +144,23 @@ def test_what_the_filters_say_of_the_prompt_comes_in_an_event_without_choices() 
     assert response.details["content_filter_results"] == SAFE
 
 
+def test_what_the_filters_say_beside_a_piece_of_text_is_kept() -> None:
+    def piece(text: str, **more: Any) -> str:
+        return json.dumps({"choices": [{"index": 0, "delta": {"content": text}, **more}]})
+
+    seen = {"protected_material_text": {"detected": True}}
+    stream = event_stream(
+        piece("H"),
+        piece("i", content_filter_results=seen),
+        piece("!", content_filter_results=SAFE),
+        '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+        "[DONE]",
+    )
+    response, _, _ = play(AzureOpenAI(ENDPOINT, "d", "k").stream_flow(ASKED), [stream])
+    assert response.text == "Hi!"
+    assert response.details["content_filter_results"] == {**seen, **SAFE}
+
+
 def test_what_the_filters_say_of_a_response() -> None:
     body = {"id": "r", "status": "completed", "output": [], "content_filters": [SAFE]}
     provider = AzureOpenAI(ENDPOINT, "d", "k", api="responses")

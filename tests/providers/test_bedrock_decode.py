@@ -32,6 +32,7 @@ from tako.models import ChatResponse, OpaquePart, TextPart, ThinkingPart
 from tako.providers import answer
 from tako.providers.bedrock import Bedrock, decode
 from tako.providers.bedrock.decode import ConverseDecoder, usage_of
+from tako.testing.conformance import check_truncation
 from tako.testing.strategies import cuts as ways_to_cut
 from tako.testing.strategies import hostile_bytes
 from tako.wire.eventstream import encode_frame
@@ -219,6 +220,10 @@ def test_citations_are_told_with_their_text_and_kept_for_the_vendor() -> None:
     (part,) = whole({"citationsContent": {"content": [{"text": "x"}], "citations": [web]}}).message.content
     assert isinstance(part, TextPart)
     assert [found.source for found in part.citations] == ["https://a.example"]
+    named = {**CITATION, "source": "policy.pdf"}
+    (part,) = whole({"citationsContent": {"content": [{"text": "x"}], "citations": [named]}}).message.content
+    assert isinstance(part, TextPart)
+    assert [found.source for found in part.citations] == ["policy.pdf"]
 
 
 def test_what_aws_runs_itself_is_kept_and_is_no_call() -> None:
@@ -358,19 +363,38 @@ def test_the_answer_ends_with_the_second_of_stop_and_metadata() -> None:
 
 
 def test_without_metadata_the_counts_are_lost_and_that_is_an_error() -> None:
-    error = error_of(frames(delta(0, {"text": "a"}), STOP))
+    response, error = collect(streamed(ConverseDecoder(), [frames(delta(0, {"text": "a"}), STOP)]))
     assert type(error) is TransportError
     assert "before metadata" in error.message
+    # Whoever can do without the counts has the text, and why it ended.
+    assert (response.text, response.raw_finish_reason, response.finish_reason) == ("a", "end_turn", "error")
 
 
 @pytest.mark.parametrize("size", [0, 1, 60, -1])
-def test_a_stream_that_breaks_off_is_an_error(size: int) -> None:
+def test_a_stream_that_breaks_off_is_an_error_wherever_it_does(size: int) -> None:
     body = frames(("messageStart", {"role": "assistant"}), *CALL, *ARGUMENTS)
-    kind = TransportError if size == 0 else ProtocolError
-    assert type(error_of(body[:size])) is kind
+    assert type(error_of(body[:size])) is TransportError
     assert type(error_of(body)) is TransportError
     whole_body = frames(delta(0, {"text": "a"}), STOP, METADATA)
-    assert type(error_of(whole_body[:-1])) is ProtocolError
+    assert type(error_of(whole_body[:-1])) is TransportError
+
+
+def test_a_stream_cut_at_any_byte_never_looks_whole() -> None:
+    events = (("messageStart", {"role": "assistant"}), *CALL, *ARGUMENTS, stop(0), delta(1, {"text": "a"}))
+    check_truncation(ConverseDecoder, frames(*events, stop_for("tool_use"), METADATA))
+
+
+def test_a_block_that_is_opened_twice_is_two_blocks() -> None:
+    second = start(1, {"toolUse": {"toolUseId": "b", "name": "g"}})
+    chunks = chunks_of(*CALL, *ARGUMENTS[:-1], second)
+    assert [(c.name, c.args) for c in chunks if type(c) is ToolCall] == [("f", {"a": 1}), ("g", {})]
+
+
+def test_cited_text_after_a_call_is_said_once() -> None:
+    cited = (delta(2, {"text": "t"}), delta(2, {"citation": CITATION}), stop(2))
+    chunks = chunks_of(*CALL, *ARGUMENTS, *cited)
+    assert [type(chunk) for chunk in chunks] == [TextDelta, TextBlock, ToolCall, ChatEnd]
+    assert collect(chunks)[0].text == "t"
 
 
 @pytest.mark.parametrize(

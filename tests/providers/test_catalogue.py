@@ -149,7 +149,11 @@ def test_a_model_that_many_serve_needs_its_vendor(name: str) -> None:
         ("opnai:gpt-5", "openai:gpt-5"),
         ("Anthropic:claude", "anthropic:claude"),
         ("openai/gpt-5", "openai:gpt-5"),
-        ("azure:prod", None),
+        ("azure:prod", "azure-openai:prod"),
+        ("Google/gemini-2.5-pro", "gemini:gemini-2.5-pro"),
+        ("aws:anthropic.claude-3", "bedrock:anthropic.claude-3"),
+        ("nobody:m", None),
+        ("google", None),
         ("olama:llama3:8b", "ollama:llama3:8b"),
     ],
 )
@@ -162,6 +166,14 @@ def test_a_name_that_is_nearly_right_is_told_the_right_one(name: str, hint: str 
 @pytest.mark.parametrize("name", ["", " ", None, 7, ["openai:gpt-5"]])
 def test_what_is_no_name_is_refused(name: object) -> None:
     assert "should look like" in complaint(name)
+
+
+def test_space_around_a_name_is_no_part_of_it() -> None:
+    assert provider(" openai: gpt-5\n").model == "gpt-5"
+
+
+def test_what_no_variable_can_hold_is_named() -> None:
+    assert complaint("openai-codex:gpt-5") == "provider: openai-codex needs credentials=..."
 
 
 def test_a_vendor_alone_names_no_model() -> None:

@@ -72,6 +72,11 @@ def test_it_always_streams_stores_nothing_and_has_instructions() -> None:
     assert body_of(told)["instructions"] == "be brief"
 
 
+def test_a_later_system_message_has_the_role_that_is_taken() -> None:
+    later = ChatRequest(messages=(Message.user("hello"), Message.system("be brief")))
+    assert body_of(later)["input"][1] == {"type": "message", "role": "developer", "content": "be brief"}
+
+
 def test_reasoning() -> None:
     assert body_of(reasoning_effort="low")["reasoning"] == {"effort": "low", "summary": "auto"}
     off = body_of(reasoning_summary=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tako.models import (
 from tako.providers import OpenAICompatible
 from tako.providers.chat_completions.dialect import FLAGS
 from tako.providers.fetching import UrlPolicy
+from tako.providers.openai import presets
 from tako.providers.openai.presets import PRESETS
 from tako.testing import strategies
 from tests.support.answers import play
@@ -85,6 +87,11 @@ def test_every_preset_can_be_made_and_its_address_ends_in_the_path_once(preset: 
     assert made(preset, quirks=dict(known.flags)).dialect.thinking == provider.dialect.thinking
     for name, value in known.flags.items():
         assert getattr(provider.dialect, name) == value
+
+
+def test_of_every_preset_is_said_how_sure_it_is() -> None:
+    names = set(re.findall(r"[a-z0-9-]+", presets.__doc__ or ""))
+    assert PRESETS.keys() <= names
 
 
 def test_keys_come_from_the_variables_of_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,11 +259,17 @@ def test_cache_marks_for_services_that_have_them() -> None:
     mark, seen = CacheControl(ttl="1h"), {"type": "ephemeral", "ttl": "1h"}
     text = TextPart(text="a", cache_control=mark)
     result = ContentPart(type="tool_result", id="1", result="r", cache_control=mark)
-    messages = (Message.system([text]), Message.user([text]), Message.tool([result]))
+    messages = (
+        Message.system([text]),
+        Message.user([text]),
+        Message.assistant([ContentPart.text("b"), text]),
+        Message.tool([result]),
+    )
     block = {"type": "text", "text": "a", "cache_control": seen}
     assert sent(made("openrouter"), *messages)["messages"] == [
         {"role": "system", "content": [block]},
         {"role": "user", "content": [block]},
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}, block]},
         {
             "role": "tool",
             "tool_call_id": "1",

@@ -10,10 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.errors import ProtocolError, ProviderError, RateLimited, TakoError, TransportError
-from tako.events import ChatChunk, ChatEnd, OpaqueBlock, TextDelta, ThinkingBlock, ThinkingDelta, ToolCall
+from tako.events import (
+    ChatChunk,
+    ChatEnd,
+    OpaqueBlock,
+    TextBlock,
+    TextDelta,
+    ThinkingBlock,
+    ThinkingDelta,
+    ToolCall,
+)
 from tako.models import ChatRequest, ChatResponse, ImagePart, Message, OpaquePart, TextPart, ThinkingPart
 from tako.providers import OpenAICompatible
 from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
+from tako.providers.chat_completions.gathered import MAX_IMAGES
 from tests.providers.test_openai_decode import answer, call_piece, chunk, error_in
 from tests.support.answers import collect, event_stream, play, streamed, told
 
@@ -60,6 +70,66 @@ def test_without_the_mark_only_the_flag_and_a_reason_make_it_whole() -> None:
     assert collect(streamed(made(**lenient).decoder(), [last]))[1] is None
     for size in range(len(event_stream(chunk({"content": "t"}))), len(last)):
         assert isinstance(error_in(streamed(made(**lenient).decoder(), [body[:size]])), TransportError)
+
+
+def test_a_reason_is_not_taken_back_by_an_empty_one() -> None:
+    chunks = chunks_of(chunk({"content": "t"}, "length"), chunk({}, ""))
+    end = chunks[-1]
+    assert type(end) is ChatEnd and (end.finish_reason, end.raw_finish_reason) == ("length", "length")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("insufficient_system_resource", 503), ("network_error", 502), ("error", None)]
+)
+def test_a_service_that_broke_down_has_not_answered(reason: str, status: int | None) -> None:
+    calls = chunk({"tool_calls": [call_piece(0, '{"x": "ab', id="a", name="f")]})
+    error = error_in(chunks_of(chunk({"content": "t"}), calls, chunk({}, reason)))
+    assert isinstance(error, ProviderError)
+    assert (error.code, error.status, error.retryable) == (reason, status, status is not None)
+
+
+def test_a_full_context_cuts_calls_as_a_limit_does() -> None:
+    calls = chunk({"tool_calls": [call_piece(0, '{"x": "ab', id="a", name="f")]})
+    error = error_in(chunks_of(calls, chunk({}, "model_context_window_exceeded")))
+    assert error.code == "model_context_window_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        # xAI: the reasoning stands beside the completion
+        ({"completion_tokens_details": {"reasoning_tokens": 30}, "total_tokens": 45}, (10, 35)),
+        # Gemini: nothing but the total tells of it
+        ({"total_tokens": 45}, (10, 35)),
+        # everybody else: it is in the completion already
+        ({"completion_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 15}, (10, 5)),
+        # Mistral: sound in the prompt
+        ({"prompt_tokens_details": {"audio_tokens": 30}, "total_tokens": 45}, (40, 5)),
+        ({"total_tokens": 7}, (10, 5)),
+        ({"total_tokens": "45"}, (10, 5)),
+        ({}, (10, 5)),
+    ],
+)
+def test_tokens_that_only_the_total_holds_are_counted(usage: dict[str, Any], counts: tuple[int, int]) -> None:
+    raw = {"prompt_tokens": 10, "completion_tokens": 5, **usage}
+    found = whole({**answer({"content": "t"}), "usage": raw}).usage
+    assert (found.input_tokens, found.output_tokens) == counts
+    assert found.raw == raw
+
+
+def test_text_is_not_kept_without_a_limit_and_an_answer_of_many_pieces_keeps_its_citations() -> None:
+    decoder = made().decoder()
+    for _ in range(3):
+        assert len(decoder.feed(event_stream(*[chunk({"content": "ab"})] * 700))) == 700
+    cited = {"type": "url_citation", "url_citation": {"url": "https://x", "start_index": 0, "end_index": 1}}
+    rest = decoder.feed(event_stream(chunk({"annotations": [cited]}, "stop"), DONE))
+    block = rest[0]
+    assert type(block) is TextBlock and block.part.text == "ab" * 2100
+
+    decoder = made().decoder()
+    piece = event_stream(*[chunk({"content": "x" * 4096})] * 1025)
+    chunks = [found for _ in range(MAX_TEXT // (4096 * 1025) + 1) for found in decoder.feed(piece)]
+    assert isinstance(error_in(chunks), ProtocolError)
 
 
 def test_comments_between_events_are_nothing() -> None:
@@ -213,6 +283,13 @@ def test_each_entry_of_a_whole_answer_is_a_call() -> None:
     assert len({call.id for call in calls}) == 2
 
 
+def test_calls_of_a_whole_answer_that_share_an_id_are_still_two() -> None:
+    calls = [call_piece(None, "{}", id="a", name="f"), call_piece(None, '{"x":1}', id="a", name="f")]
+    found = whole(answer({"tool_calls": calls}, "tool_calls")).message.tool_calls
+    assert [call.args for call in found] == [{}, {"x": 1}]
+    assert len({call.id for call in found}) == 2
+
+
 def test_placeholders_are_nothing() -> None:
     message: dict[str, Any] = {
         "content": "4",
@@ -314,6 +391,15 @@ def test_nothing_is_gathered_without_a_limit() -> None:
         decoder, piece = made(preset).decoder(), event_stream(chunk(delta))
         chunks = [c for _ in range(MAX_TEXT // 4_000_000 + 2) for c in decoder.feed(piece)]
         assert isinstance(error_in(chunks), ProtocolError)
+    details = [
+        chunk({"reasoning_details": [{"type": "t", "index": n, "text": long}]})
+        for n in range(MAX_TEXT // 4_000_000 + 1)
+    ]
+    assert isinstance(error_in(chunks_of(*details, preset="openrouter")), ProtocolError)
+    picture = event_stream(chunk({"images": [{"image_url": {"url": "x" * 7_000_000}}]}))
+    decoder = made("openrouter").decoder()
+    chunks = [found for _ in range(MAX_IMAGES // 7_000_000 + 1) for found in decoder.feed(picture)]
+    assert isinstance(error_in(chunks), ProtocolError)
 
 
 PIECES = st.sampled_from(

@@ -150,11 +150,14 @@ def test_redirects(location: str, found: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://a.test/", r"http://a.test/ is refused: it is not https; allow_http=True"),
+        ("http://a.test/", r"http://a.test/ is refused: it is not https; a UrlPolicy with allow_http=True"),
         ("ftp://a.test/", "must start with http"),
         ("data:image/png;base64,AA==", "must start with http"),
         ("https://user:secret@a.test/", "user or password"),
-        ("https://127.0.0.1/x", r"127.0.0.1, which is not public; allow_networks=\('127.0.0.1',\) or"),
+        (
+            "https://127.0.0.1/x",
+            r"127.0.0.1, which is not public; a UrlPolicy with allow_networks=\('127.0.0.1',\) or",
+        ),
         ("https://2130706433/", "address of 2130706433 is 127.0.0.1"),
         ("https://0251.0376.0251.0376/", "169.254.169.254"),
         ("https://[::ffff:10.0.0.1]/", "not public"),

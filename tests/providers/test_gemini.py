@@ -183,7 +183,7 @@ def test_a_token_that_is_a_function_is_asked_before_each_request() -> None:
         (lambda: Vertex("p", "m", "t", location=""), "location"),
         (lambda: Vertex("p", "m", "t", api_key="k"), "api_key"),
         (lambda: Vertex("p", "m", "t\n"), "access token"),
-        (lambda: Vertex("p", "m", "t", endpoint_url="https://h?x"), "base_url"),
+        (lambda: Vertex("p", "m", "t", endpoint_url="https://h?x"), "endpoint_url"),
     ],
 )
 def test_a_wrong_argument_is_named(make: Any, named: str) -> None:
@@ -398,6 +398,42 @@ def test_a_result_may_hold_media() -> None:
     ]
 
 
+def test_a_result_says_in_words_what_its_media_cannot_say() -> None:
+    document = DocumentPart(mime="application/pdf", data_b64="QQ==", title="The plan", context="A draft.")
+    result = ContentPart.tool_result("1", None, name="f", content=[TextPart(text="see"), document])
+    (part,) = parts_of(Message.tool([result]))
+    assert part["functionResponse"]["response"] == {"output": "see\nThe plan\nA draft."}
+    assert part["functionResponse"]["parts"] == [
+        {"inlineData": {"mimeType": "application/pdf", "data": "QQ=="}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "wants"),
+    [
+        ("gemini-3-pro-preview", True),
+        ("models/gemini-3.5-flash", True),
+        ("gemini-10-pro", True),
+        ("gemini-flash-latest", True),
+        ("gemini-2.5-pro", False),
+        ("gemini-1.5-flash", False),
+        ("tunedModels/mine", False),
+    ],
+)
+def test_a_call_without_a_signature_goes_to_a_model_that_refuses_such_calls(model: str, wants: bool) -> None:
+    foreign = ToolCallPart(id="1", name="f", args={}, replay=THEIRS)
+    calls = Message.assistant([TextPart(text="a"), foreign, foreign])
+    own = Message.assistant([ToolCallPart(id="2", name="f", args={}, replay=SIGNED), foreign])
+    for _ in range(2):  # a message is kept in both ways
+        _, first, second = sent(USER, calls, own, model=model)["contents"]
+        mark = {"thoughtSignature": "skip_thought_signature_validator"} if wants else {}
+        call = {"functionCall": {"id": "1", "name": "f", "args": {}}}
+        assert first["parts"] == [{"text": "a"}, {**call, **mark}, call]
+        assert [part.get("thoughtSignature") for part in second["parts"]] == ["c2ln", None]
+        _, first, _ = sent(USER, calls, own)["contents"]
+        assert first["parts"] == [{"text": "a"}, call, call]
+
+
 def test_a_message_is_encoded_once_and_a_result_again_for_another_name() -> None:
     message = Message.user("hi")
     sent(message)
@@ -426,7 +462,7 @@ def test_each_field_has_its_place() -> None:
         frequency_penalty=-0.5,
         top_logprobs=4,
         output_schema={"const": 1},
-        thinking=Thinking(effort="low", budget_tokens=9, summary="none"),
+        thinking=Thinking(effort="low", summary="none"),
     )
     assert body["generationConfig"] == {
         "temperature": 0.5,
@@ -442,7 +478,7 @@ def test_each_field_has_its_place() -> None:
         "logprobs": 4,
         "responseMimeType": "application/json",
         "responseJsonSchema": {"enum": [1]},
-        "thinkingConfig": {"thinkingLevel": "LOW", "thinkingBudget": 9, "includeThoughts": False},
+        "thinkingConfig": {"thinkingLevel": "LOW", "includeThoughts": False},
     }
     assert sent(top_logprobs=0)["generationConfig"] == {"responseLogprobs": True}
 
@@ -490,6 +526,7 @@ def test_tools_of_ours_and_the_vendors() -> None:
     [
         ({"parallel_tool_calls": False}, "parallel_tool_calls"),
         ({"metadata": {"a": "b"}}, "metadata"),
+        ({"thinking": Thinking(effort="low", budget_tokens=9)}, "not both"),
         ({"tool_choice": "other", "tools": (TOOL,)}, "tool_choice"),
         ({"extra": {"contents": []}}, "contents"),
         ({"extra": {"tools": {}}}, "tools"),

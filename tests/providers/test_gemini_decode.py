@@ -199,6 +199,31 @@ def test_blocks_after_a_call_keep_their_place() -> None:
     assert kinds == [TextPart, ToolCallPart, OpaquePart, ThinkingPart, ToolCallPart]
 
 
+def test_text_after_a_call_keeps_its_place() -> None:
+    parts: list[Any] = [{"text": "a"}, CALL, {"text": "b"}, {"text": "c"}, CALL, {"text": "d", **SIGNATURE}]
+    first, call, second, other, signed = content_of(*parts)
+    assert [type(each) for each in (call, other)] == [ToolCallPart] * 2
+    assert [first, second, signed] == [
+        TextPart(text="a"),
+        TextPart(text="bc"),
+        TextPart(text="d", replay=SIGNED),
+    ]
+    response, error = broken(lines(*[event(part) for part in parts]))
+    assert isinstance(error, TransportError)
+    assert response.message.text == "abcd"
+    assert response.message.content[-1] == TextPart(text="d", replay=SIGNED)
+
+
+@pytest.mark.parametrize("last", [{"text": "x"}, {"text": "x", "thought": True}])
+def test_what_is_open_is_told_also_where_no_more_can_be_held(last: dict[str, Any]) -> None:
+    call = {"functionCall": {"name": "f"}}
+    response, error = broken(lines(event(*[call] * MAX_BLOCKS, last)))
+    assert isinstance(error, TransportError)
+    assert [part.text for part in response.message.content if isinstance(part, TextPart | ThinkingPart)] == [
+        "x"
+    ]
+
+
 def test_a_call_is_told_at_the_end_only_and_never_from_a_stream_that_broke() -> None:
     decoder = GeminiDecoder()
     assert decoder.feed(lines(event(CALL, reason="STOP"))) == []

@@ -104,6 +104,7 @@ def test_id_model_and_url_are_required(name: str, value: Any) -> None:
         ({"timeout_secs": 0}, "timeout_secs"),
         ({"headers": [("x", "$NOT_SET_ANYWHERE")]}, "environment variable `NOT_SET_ANYWHERE` is not set"),
         ({"headers": [("x", 3)]}, "headers['x'] should be text or a function, not int"),
+        ({"headers": [("no name", lambda: "x")]}, "headers should be pairs of a header name"),
         ({"headers": [("x y", "v")]}, "headers should be pairs"),
         ({"headers": [("x", "a\nb")]}, "headers should be pairs"),
         ({"headers": ["x"]}, "headers should be pairs"),

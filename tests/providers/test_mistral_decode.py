@@ -164,6 +164,11 @@ def test_blocks_of_thinking_in_a_whole_answer_stay_apart_and_an_empty_one_is_non
     assert [type(c) for c in chunks] == [ToolCall, ChatEnd]
 
 
+def test_a_reference_cites_no_text_from_before_a_thought() -> None:
+    chunks = content_of("No. ", [thinking("hm")], "It is", [REFERENCE])
+    assert chunks[-1] == cited("It is")
+
+
 def test_a_reference_cites_the_text_before_it() -> None:
     chunks = content_of("It ", [text("is"), REFERENCE], " so", [REFERENCE, text(".")])
     assert chunks == [

@@ -22,6 +22,7 @@ from tako.models import (
     Message,
     OpaquePart,
     Replay,
+    TextPart,
     Thinking,
     ThinkingPart,
     ToolCallPart,
@@ -259,6 +260,7 @@ def test_what_has_no_place_raises(message: Message) -> None:
 def test_nothing_to_send_raises() -> None:
     with pytest.raises(InvalidInput, match="messages"):
         OpenAI("m", "k").http_request(ChatRequest(messages=()), stream=False)
+    assert messages_of(USER, Message.assistant([TextPart(text="")])) == messages_of(USER)
 
 
 def test_options() -> None:
@@ -336,6 +338,10 @@ def test_tool_choice_without_tools() -> None:
         ("o4-mini-2025-04-16", "max_completion_tokens"),
         ("ft:o4-mini:acme::id", "max_completion_tokens"),
         ("openai/gpt-5", "max_completion_tokens"),
+        ("gpt-6.1-sol", "max_completion_tokens"),
+        ("gpt-10", "max_completion_tokens"),
+        ("gpt-4.1", "max_tokens"),
+        ("gpt-oss-120b", "max_tokens"),
         ("olmo-7b", "max_tokens"),
     ],
 )
@@ -413,6 +419,7 @@ def test_documents(document: DocumentPart, blocks: list[Any]) -> None:
         (AudioPart(mime="audio/wav", url="https://x/y.wav"), "url_prefetch"),
         (DocumentPart(url="https://x/y.pdf"), "url_prefetch"),
         (DocumentPart(data_b64=PIXEL, citations=True), "citations"),
+        (DocumentPart(file_id="f", title="t"), "title"),
         (ContentPart.video("https://x/y.mp4"), "video"),
         (OpaquePart(replay=Replay(vendor="anthropic", data={"type": "x"})), "opaque"),
     ],
@@ -436,6 +443,18 @@ def test_what_the_model_said_aloud_goes_back_by_its_id_or_in_its_words() -> None
     assert messages_of(USER, Message.assistant([theirs]))[1] == {"role": "assistant", "content": "t"}
     with pytest.raises(InvalidInput, match="audio"):
         messages_of(USER, Message.assistant([AudioPart(mime="audio/wav", data_b64=PIXEL)]))
+
+
+def test_media_in_results_come_after_the_results_in_the_messages_that_follow() -> None:
+    image = ContentPart.image(PIXEL)
+    results = [
+        ContentPart.tool_result("1", None, name="look", content=[image]),
+        ContentPart.tool_result("2", "b"),
+        ContentPart.tool_result("3", "c", content=[image]),
+    ]
+    apart = messages_of(*[Message.tool([result]) for result in results], USER)
+    assert apart == messages_of(Message.tool(results), USER)
+    assert [message["role"] for message in apart] == ["tool", "tool", "tool", "user", "user"]
 
 
 def test_media_in_results_come_after_all_results_of_the_message() -> None:

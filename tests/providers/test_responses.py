@@ -125,6 +125,25 @@ def test_what_is_stored_needs_no_encrypted_reasoning() -> None:
     assert "include" not in sent(extra={"store": True})
 
 
+@pytest.mark.parametrize(
+    ("model", "thinks"),
+    [
+        ("gpt-4o-mini", False),
+        ("gpt-4.1-2025-04-14", False),
+        ("ft:gpt-4o:us::1", False),
+        ("gpt-3.5-turbo", False),
+        ("chatgpt-4o-latest", False),
+        ("gpt-5.3-chat-latest", False),
+        ("gpt-5.3", True),
+        ("o4-mini", True),
+        ("openai/gpt-oss-20b", True),
+        ("mine", True),
+    ],
+)
+def test_a_model_that_never_thinks_is_not_asked_for_its_thoughts(model: str, thinks: bool) -> None:
+    assert sent(model=model).get("include") == (["reasoning.encrypted_content"] if thinks else None)
+
+
 def test_system_messages_at_the_beginning_are_instructions() -> None:
     body = sent(Message.system("a"), Message.system("b"), USER, Message.system("c"))
     assert body["instructions"] == "a\n\nb"

@@ -439,6 +439,28 @@ def test_reasoning_that_is_done_after_the_text_comes_before_it() -> None:
     assert (thought.text, text.type) == ("Let me see.", "text")
 
 
+@pytest.mark.parametrize("ending", ["message", "incomplete"])
+def test_what_is_encrypted_counts_only_when_it_is_done(ending: str) -> None:
+    """The vendor says that what it adds may hold half of it; half of it is refused."""
+    begun_thought = {**begun(REASONING), "encrypted_content": "sec"}
+    events: list[dict[str, Any]] = [
+        {"type": "response.output_item.added", "output_index": 0, "item": begun_thought},
+        *growing(0, REASONING),
+    ]
+    if ending == "message":
+        events += [{"type": "response.output_item.added", "output_index": 1, "item": begun(MESSAGE)}]
+        events += growing(1, MESSAGE)
+    events += [{"type": "response.incomplete", "response": response(status="incomplete")}]
+    answer, error = collect(streamed(PROVIDER.decoder(), [event_stream(*map(json.dumps, events))]))
+    assert error is None
+    thought = answer.message.content[0]
+    assert isinstance(thought, ThinkingPart)
+    assert thought.text == "Let me see."
+    assert thought.replay is not None
+    assert thought.replay.data["id"] == "rs_1"
+    assert "encrypted_content" not in thought.replay.data
+
+
 def test_places_may_be_missing() -> None:
     listed = [
         {name: value for name, value in event.items() if name != "output_index"}

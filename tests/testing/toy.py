@@ -12,7 +12,7 @@ from typing import Any
 from tako.effects import HttpRequest
 from tako.errors import ProtocolError, TransportError
 from tako.events import ChatChunk, ChatEnd, TextDelta, ToolCall
-from tako.models import ChatRequest, ChatResponse, Message, ToolCallPart, Usage
+from tako.models import Capabilities, ChatRequest, ChatResponse, Message, ToolCallPart, Usage
 from tako.providers.base import StreamDecoder
 from tako.providers.http import HttpProvider
 from tako.testing import Answer
@@ -81,9 +81,10 @@ class RepeatingDecoder(ToyDecoder):
 
 
 class Toy(HttpProvider):
-    id = "toy"
-    model = "toy-1"
     make_decoder: type[StreamDecoder] = ToyDecoder
+
+    def __init__(self) -> None:
+        super().__init__("Toy", "toy", "toy-1", capabilities=Capabilities(supports_streaming=True))
 
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
         return HttpRequest("POST", "https://toy.test/chat", (), b"stream" if stream else b"whole")

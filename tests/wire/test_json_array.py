@@ -96,6 +96,18 @@ def test_what_divides_and_what_does_not(
         assert read(single_bytes(data)) == (elements, failure)
 
 
+@pytest.mark.parametrize("data", [data for data, _, failure in VECTORS if failure])
+def test_a_mistake_is_told_in_the_same_words_for_any_cut(data: bytes) -> None:
+    def words(pieces: list[bytes]) -> str:
+        parser = JSONArrayParser()
+        with pytest.raises(TakoError) as caught:
+            for piece in [*pieces, b"", b""]:
+                parser.feed(piece)
+        return str(caught.value)
+
+    assert words([data] if data else []) == words(single_bytes(data))
+
+
 WORDS = st.sampled_from(
     [b"[", b"]", b"{", b"}", b",", b'"', b"\\", b" ", b"\n", b"1", b'{"a":[1]}', b'"\\""', b"\xe2"]
 )

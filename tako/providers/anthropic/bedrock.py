@@ -8,8 +8,9 @@
 | x-api-key           | a signature (SigV4), or a bearer key of Bedrock                           |
 | a stream            | frames of AWS's event stream                                              |
 | an error            | the type in a header, the message in the body                             |
-| token counting      | `/count-tokens`, with the body as base64                                  |
-| images by address   | not taken; tako can fetch them                                            |
+| token counting      | `/count-tokens`, with the body as base64; AWS counts for the ids of       |
+|                     | models, and not for those of inference profiles                           |
+| media by address    | not taken; tako can fetch them                                            |
 | batches             | none (Bedrock's own read and write S3)                                    |
 
 | frame                        | what becomes of it                                               |
@@ -116,8 +117,7 @@ class AnthropicBedrock(MessagesProvider):
             profile_name=profile_name,
             api_key=api_key,
         )
-        host = endpoint_url or f"https://bedrock-runtime.{self._aws.region}.amazonaws.com"
-        self._models = arguments.service_url(OWNER, host, "", "/model")
+        self._models = f"{self._aws.runtime_url(endpoint_url)}/model"
         own: dict[str, Any] = {"anthropic_version": arguments.text(OWNER, "version", version)}
         if names:
             own["anthropic_beta"] = names

@@ -9,7 +9,8 @@
 | base64                   |                                                                         |
 | document: url, file_id   | `document` from `url` (PDF only), from `file`                           |
 | tool_call                | `tool_use`; what is no object is wrapped, as INVALID_JSON               |
-| tool_result              | `tool_result` with `content` as blocks, or else the result as text      |
+| tool_result              | `tool_result` with `content` as blocks, or else the result as text; an  |
+|                          | error that says nothing says so                                         |
 | thinking, opaque         | the vendor's own, as it came; of another vendor: left out of an         |
 |                          | assistant's message, and an error in a user's                           |
 | blank text               | none: the vendor refuses it, and its own answers hold such text         |
@@ -65,6 +66,8 @@ INLINE_CODEC: Final = "anthropic.messages.inline"
 
 IMAGES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
 PDF: Final = "application/pdf"
+SILENT_ERROR: Final = "The tool failed and said nothing."
+"""What an error says that has no words, because the vendor refuses one without."""
 NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -240,10 +243,13 @@ def _result_block(message: Message, part: Part) -> dict[str, Any]:
         content = [shown for inner in part.content if (shown := _shown_block(message, inner))]
     else:
         content = json_text(part.result, f"the result of {part.name or part.id!r}")
-    if content:
-        block["content"] = content
+    if isinstance(content, str) and not content.strip():
+        content = ""
     if part.is_error:
         block["is_error"] = True
+        content = content or SILENT_ERROR
+    if content:
+        block["content"] = content
     return _marked(block, part.cache_control)
 
 

@@ -201,8 +201,9 @@ class MessagesDecoder(AnswerDecoder):
 
     def _open(self, index: Any, fields: dict[str, Any], chunks: list[ChatChunk]) -> None:
         kind = fields["type"]
-        self._last_call = None
         self._close_text(chunks)
+        self._close(index, chunks)  # if it is opened twice, it is two blocks
+        self._last_call = None
         if kind == "text":
             self._open_text(index, fields, chunks)
             return

@@ -34,17 +34,28 @@ from tako.providers.anthropic.blocks import (
     encode_inline_blocks,
     encode_tool,
 )
-from tako.providers.anthropic.schema import closed_schema
 from tako.providers.anthropic.thinking import add_thinking
 from tako.providers.body import chosen_tool, join_body, json_bytes, merge_extra, vendor_tools
+from tako.providers.closed_schema import closed_schema
 
 __all__ = ["BodyStyle", "encode_body"]
 
 SYSTEM, TOOL = Role.SYSTEM, Role.TOOL  # looking a member up costs, and it is done for each message
 CHOICES: Final = {"auto": "auto", "required": "any", "none": "none"}
 ABSENT: Final = ("seed", "presence_penalty", "frequency_penalty", "top_logprobs")
-UNCOUNTED: Final = ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata")
-"""Fields that the counting of tokens does not take, as they change nothing of what is read."""
+UNCOUNTED: Final = (
+    "container",
+    "diagnostics",
+    "inference_geo",
+    "max_tokens",
+    "metadata",
+    "service_tier",
+    "stop_sequences",
+    "temperature",
+    "top_k",
+    "top_p",
+)
+"""Fields that the counting of tokens refuses, as they change nothing of what is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tako import _adapters
 from tako.effects import Flow, HttpRequest, TlsOptions
@@ -15,6 +15,7 @@ from tako.providers.answer import known_count
 from tako.providers.anthropic.blocks import OWNER
 from tako.providers.anthropic.decode import MessagesDecoder
 from tako.providers.anthropic.encode import BodyStyle, encode_body
+from tako.providers.base import check_request
 from tako.providers.credentials import KeySource
 from tako.providers.http import HttpProvider, parse_json, read_whole
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tako.providers.anthropic.batches import MessageBatches
     from tako.providers.base import StreamDecoder
 
-__all__ = ["CAPABILITIES", "Anthropic", "MessagesProvider", "beta_names", "interleaves"]
+__all__ = ["BETA_HEADER", "CAPABILITIES", "Anthropic", "MessagesProvider", "beta_names", "interleaves"]
 
 CAPABILITIES = Capabilities(
     max_context_tokens=200_000,
@@ -34,6 +35,7 @@ CAPABILITIES = Capabilities(
     supports_documents=True,
     supports_thinking=True,
 )
+BETA_HEADER: Final = "anthropic-beta"
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
@@ -61,6 +63,7 @@ class MessagesProvider(HttpProvider):
 
         Nothing is answered, and nothing is paid for.
         """
+        check_request(request)
         head = None
         try:
             if self._fetches is not None:
@@ -116,11 +119,11 @@ class Anthropic(MessagesProvider):
         tls: TlsOptions | None = None,
         capabilities: Capabilities | None = None,
     ) -> None:
-        names = beta_names(OWNER, betas)
+        headers = arguments.given_headers(OWNER, headers)
+        names = beta_names(OWNER, betas, headers)
         own_headers = [("anthropic-version", arguments.header_text(OWNER, "version", version))]
         if names:
-            own_headers.append(("anthropic-beta", ",".join(names)))
-        headers = arguments.given_headers(OWNER, headers)
+            own_headers.append((BETA_HEADER, ",".join(names)))
         super().__init__(
             OWNER,
             f"anthropic:{model}",
@@ -161,14 +164,18 @@ class Anthropic(MessagesProvider):
         return MessageBatches(self, f"{self._url}/batches", params)
 
 
-def beta_names(owner: str, betas: Sequence[str]) -> tuple[str, ...]:
-    """The names of betas; raises InvalidInput for what is none."""
+def beta_names(owner: str, betas: Sequence[str], headers: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """The names of betas; raises InvalidInput for what is none, and if a header would hide them."""
     if isinstance(betas, str):
         raise InvalidInput(f"{owner}: betas should be a list of names, not one string")
+    if betas and any(name == BETA_HEADER for name, _ in headers):
+        raise InvalidInput(
+            f"{owner}: betas: give them all here or all in the header {BETA_HEADER}, not in both"
+        )
     return tuple(arguments.header_text(owner, "betas", name) for name in betas)
 
 
 def interleaves(betas: Iterable[str], headers: Iterable[tuple[str, str]] = ()) -> bool:
     """Whether thinking between calls was asked for, by name or by the caller's own header."""
-    named = [*betas, *(value for name, value in headers if name == "anthropic-beta")]
+    named = [*betas, *(value for name, value in headers if name == BETA_HEADER)]
     return any("interleaved-thinking" in name for name in named)

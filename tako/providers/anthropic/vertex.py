@@ -7,6 +7,7 @@
 | x-api-key           | a token of Google Cloud, as bearer                                |
 | an error            | Anthropic's own, or one of Google, which may stand in a list      |
 | token counting      | `count-tokens:rawPredict`, with the model in the body             |
+| media by address    | not taken; tako can fetch them                                    |
 | batches             | none                                                              |
 """
 
@@ -23,6 +24,7 @@ from tako.models import Capabilities, ChatRequest
 from tako.providers import arguments
 from tako.providers.anthropic.encode import BodyStyle, encode_body
 from tako.providers.anthropic.messages import (
+    BETA_HEADER,
     CAPABILITIES,
     Headers,
     MessagesProvider,
@@ -58,8 +60,8 @@ class AnthropicVertex(MessagesProvider):
     location            a region, or "global", "us", "eu"
     endpoint_url        another host, up to and without the version
     betas               names for the header anthropic-beta
-    url_prefetch        whether tako fetches images and documents given by address (True or a
-                        UrlPolicy); otherwise the address is sent
+    url_prefetch        whether tako fetches images and documents given by address, which this host
+                        does not (True or a UrlPolicy)
 
     The rest is as for Anthropic. Raises InvalidInput for a wrong argument.
     """
@@ -81,8 +83,8 @@ class AnthropicVertex(MessagesProvider):
         capabilities: Capabilities | None = None,
         url_prefetch: bool | UrlPolicy = False,
     ) -> None:
-        names = beta_names(OWNER, betas)
         headers = arguments.given_headers(OWNER, headers)
+        names = beta_names(OWNER, betas, headers)
         super().__init__(
             OWNER,
             f"anthropic-vertex:{model}",
@@ -90,7 +92,7 @@ class AnthropicVertex(MessagesProvider):
             key=access_token,
             key_argument="access_token",
             key_variables=TOKEN_VARIABLES,
-            own_headers=[("anthropic-beta", ",".join(names))] if names else (),
+            own_headers=[(BETA_HEADER, ",".join(names))] if names else (),
             headers=headers,
             timeout_secs=timeout_secs,
             tls=tls,
@@ -102,10 +104,11 @@ class AnthropicVertex(MessagesProvider):
         host = endpoint_url or HOSTS.get(location, f"https://{location}-aiplatform.googleapis.com")
         project = quote(arguments.text(OWNER, "project_id", project_id), safe=":")
         path = f"/projects/{project}/locations/{location}/publishers/anthropic/models"
-        self._models = arguments.service_url(OWNER, host, "/v1", path)
+        self._models = arguments.service_url(OWNER, host, "/v1", path, argument="endpoint_url")
         self._style = BodyStyle(
             default_max_tokens=arguments.whole_number(OWNER, "default_max_tokens", default_max_tokens),
             interleaved=interleaves(names, headers),
+            fetches=False,
             own={"anthropic_version": arguments.text(OWNER, "version", version)},
         )
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from tako.effects import Flow, HttpHead, HttpRequest, TlsOptions
-from tako.errors import InvalidInput
 from tako.models import Capabilities, ChatRequest, ChatResponse
-from tako.providers import arguments
 from tako.providers.aws import Aws
 from tako.providers.aws_errors import refusal_in
 from tako.providers.bedrock.blocks import OWNER
@@ -18,7 +16,6 @@ from tako.providers.bedrock.encode import encode_body
 from tako.providers.credentials import KeySource
 from tako.providers.http import HttpProvider
 from tako.providers.prefetch import prefetch_policy
-from tako.wire.route import parse_url
 
 if TYPE_CHECKING:
     from tako.providers.fetching import UrlPolicy
@@ -106,7 +103,7 @@ class Bedrock(HttpProvider):
             profile_name=profile_name,
             api_key=api_key,
         )
-        self._base = _base(endpoint_url, self._aws.region)
+        self._base = self._aws.runtime_url(endpoint_url)
 
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
         model = request.model or self.model
@@ -125,18 +122,3 @@ class Bedrock(HttpProvider):
 
     def decoder(self) -> ConverseDecoder:
         return ConverseDecoder()
-
-
-def _base(endpoint_url: str | None, region: str) -> str:
-    if endpoint_url is None:
-        return f"https://bedrock-runtime.{region}.amazonaws.com"
-    try:
-        parse_url(arguments.text(OWNER, "endpoint_url", endpoint_url))
-        is_plain = endpoint_url.isascii() and not set(endpoint_url) & set("?# ")
-    except InvalidInput:
-        is_plain = False
-    if not is_plain:
-        raise InvalidInput(
-            f"{OWNER}: endpoint_url should look like https://host or https://host/path, not {endpoint_url!r}"
-        )
-    return endpoint_url.rstrip("/")

@@ -11,7 +11,8 @@
 | thinking                     | `reasoningContent` with its signature; left out without one of     |
 |                              | this vendor, because it would be refused                           |
 | opaque                       | as it came; left out of an answer of another vendor                |
-| cache mark                   | `cachePoint` after the block; after the result for parts inside it |
+| cache mark                   | `cachePoint` after the block; after the result for parts inside it;|
+|                              | InvalidInput right after a document that is no PDF                 |
 | blank text, no content       | left out: AWS refuses it, and its own answers hold such text       |
 
 What has no place there raises InvalidInput. Ids of calls that other vendors gave are brought into the
@@ -57,9 +58,10 @@ CODEC: Final = "bedrock.converse"
 Block = dict[str, Any]
 
 IMAGES: Final = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
+PDF: Final = "application/pdf"
 DOCUMENTS: Final = {
     "application/msword": "doc",
-    "application/pdf": "pdf",
+    PDF: "pdf",
     "application/vnd.ms-excel": "xls",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
@@ -164,7 +166,17 @@ def cache_point(mark: CacheControl | None) -> tuple[Block, ...]:
 
 
 def _mark_of(part: Part) -> CacheControl | None:
+    """The mark that stands after the part's block.
+
+    AWS makes text of documents, but for PDF, and then stumbles over a mark that follows one:
+    https://github.com/aws/aws-sdk-java-v2/issues/6277. Raises InvalidInput for it.
+    """
     mark: CacheControl | None = getattr(part, "cache_control", None)
+    if mark is not None and type(part) is DocumentPart and part.mime != PDF:
+        raise InvalidInput(
+            f"{OWNER}: document: AWS refuses a cache mark right after a document of type {part.mime}; "
+            "mark a text after it instead"
+        )
     if mark is None and type(part) is ToolResultPart:
         marks = [mark for inner in part.content if (mark := getattr(inner, "cache_control", None))]
         return marks[-1] if marks else None

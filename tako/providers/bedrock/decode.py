@@ -23,8 +23,9 @@ grow by deltas, which are told apart by `contentBlockIndex`; only some are opene
 | messageStart, unknown    | skipped                                                                  |
 
 The terminal mark is the second of messageStop and metadata, which AWS always sends both, in this
-order: what is still open is closed then. An input that ends between them has lost the counts, so it
-broke off as well.
+order: what is still open is closed then. An input that ends between them broke off as well: its text
+is whole, but the counts that budgets live on are lost, and so may be what a guardrail said of it. So
+it is an error, whose partial response is the text with the raw reason.
 
 | stopReason                                   | ours                                                 |
 |----------------------------------------------|------------------------------------------------------|
@@ -145,11 +146,11 @@ class ConverseDecoder(AnswerDecoder):
         self._is_counted = False
 
     def decode(self, data: bytes, chunks: list[ChatChunk]) -> None:
+        if not data:
+            raise self._broken_off("metadata" if self._is_stopped else "messageStop")
         for frame in self._frames.feed(data):
             if self._read(frame, chunks):
                 return
-        if not data:
-            raise self._broken_off("metadata" if self._is_stopped else "messageStop")
 
     def take_answer(self, payload: Any, chunks: list[ChatChunk]) -> None:
         message = payload["output"]["message"]
@@ -175,6 +176,7 @@ class ConverseDecoder(AnswerDecoder):
         if kind == "contentBlockDelta":
             self._grow(event["contentBlockIndex"], event["delta"], chunks)
         elif kind == "contentBlockStart":
+            self._close(event["contentBlockIndex"], chunks)  # if it is opened twice, it is two blocks
             for name, fields in list(event["start"].items())[:1]:
                 self._open(event["contentBlockIndex"], name, fields)
         elif kind == "contentBlockStop":
@@ -183,7 +185,7 @@ class ConverseDecoder(AnswerDecoder):
             self._reason = known_text(event.get("stopReason"))
             self._keep(event, ("stopReason", PADDING))
             self._is_stopped = True
-        elif kind == "metadata" and not self._is_counted:
+        elif kind == "metadata":
             self._count(event.get("usage"))
             self._keep(event, ("usage", PADDING))
             self._is_counted = True

@@ -9,7 +9,7 @@
 | max_tokens, temperature,   | `inferenceConfig`                                                    |
 | top_p, stop                |                                                                      |
 | top_k, thinking            | `additionalModelRequestFields`, see `families`                       |
-| output_schema              | `outputConfig.textFormat`, with every object closed                  |
+| output_schema              | `outputConfig.textFormat`, see `closed_schema`                       |
 | metadata                   | `requestMetadata`                                                    |
 | extra                      | any other field: guardrailConfig, performanceConfig, serviceTier,    |
 |                            | promptVariables, additionalModelResponseFieldPaths                   |
@@ -36,6 +36,7 @@ from tako.providers.bedrock.blocks import (
 )
 from tako.providers.bedrock.families import additional_fields
 from tako.providers.body import chosen_tool, join_body, json_bytes, json_text, merge_extra, vendor_tools
+from tako.providers.closed_schema import closed_schema
 
 __all__ = ["encode_body"]
 
@@ -44,7 +45,6 @@ RESERVED: Final = ("messages", "modelId", "system", "toolConfig")
 NOT_ASKED: Final = ("presence_penalty", "frequency_penalty", "top_logprobs", "seed")
 MAX_METADATA: Final = 16
 NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]+")
-CHILDREN: Final = ("properties", "$defs", "definitions")
 
 
 def encode_body(request: ChatRequest, *, model: str) -> bytes:
@@ -154,29 +154,10 @@ def _fields(request: ChatRequest, model: str) -> dict[str, Any]:
 
 def _format(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema as text, and its title as a name."""
-    text = json_text(_closed(schema), "output_schema")
+    text = json_text(closed_schema(schema), "output_schema")
     title, description = schema.get("title"), schema.get("description")
     name = NOT_IN_NAMES.sub("_", title).strip("_")[:64] if isinstance(title, str) else ""
     structure = {"name": name or "answer", "schema": text}
     if isinstance(description, str) and description:
         structure["description"] = description
     return {"type": "json_schema", "structure": {"jsonSchema": structure}}
-
-
-def _closed(schema: Any) -> Any:
-    """The schema with every object closed that does not say otherwise, which AWS demands."""
-    if isinstance(schema, list):
-        return [_closed(child) for child in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed: dict[str, Any] = {}
-    for keyword, value in schema.items():
-        if keyword in CHILDREN and isinstance(value, dict):
-            closed[keyword] = {name: _closed(child) for name, child in value.items()}
-        elif keyword in ("items", "prefixItems", "anyOf", "allOf", "oneOf"):
-            closed[keyword] = _closed(value)
-        else:
-            closed[keyword] = value
-    if schema.get("type") == "object":
-        closed.setdefault("additionalProperties", False)
-    return closed

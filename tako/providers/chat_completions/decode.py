@@ -30,7 +30,7 @@ from pydantic_core import from_json, to_json
 from tako.errors import ProtocolError
 from tako.events import ChatChunk, Logprobs, OtherChoice, TextDelta, ThinkingDelta
 from tako.models import Choice, FinishReason
-from tako.providers.answer import MAX_TEXT, AnswerDecoder, PendingCall, known_text, refused
+from tako.providers.answer import MAX_TEXT, AnswerDecoder, PendingCall, Pieces, known_text, refused
 from tako.providers.base import ResponseBuilder
 from tako.providers.chat_completions.dialect import OPENAI, Dialect
 from tako.providers.chat_completions.facts import facts_of, logprobs_of, refusal_in, usage_in
@@ -53,6 +53,7 @@ REASONS: Final[dict[str, FinishReason]] = {
     "length": "length",
     "max_tokens": "length",
     "model_length": "length",
+    "model_context_window_exceeded": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
@@ -76,8 +77,10 @@ class ChatDecoder(AnswerDecoder):
         "_is_plain",
         "_is_whole",
         "_last_call",
+        "_may_be_plain",
         "_others",
         "_others_size",
+        "_said",
         "_slots",
         "_sse",
         "_texts",
@@ -97,10 +100,13 @@ class ChatDecoder(AnswerDecoder):
         self._last_call: PendingCall | None = None
         self._has_choice = False
         self._is_whole = False
-        # Whether text can be handed on without a look at what came before it.
-        self._is_plain = not dialect.repeats_text
-        # The text since the last block: a citation that comes at the end belongs to all of it.
+        # Whether text can be handed on without a look at what stands beside it, or came before it.
+        self._may_be_plain = not (dialect.repeats_text or dialect.has_facts_beside_text)
+        self._is_plain = self._may_be_plain
+        # The text since the last block, the newest pieces in `_texts` and all before them in `_said`: a
+        # citation that comes at the end belongs to all of it.
         self._texts: list[str] = []
+        self._said = Pieces()
         # Made when they are needed: most answers are text and nothing else.
         self._gathered: Gathered | None = None
         self._others: dict[int, tuple[ChatDecoder, ResponseBuilder]] | None = None
@@ -145,7 +151,8 @@ class ChatDecoder(AnswerDecoder):
         if chunks:
             self._has_choice = True
         if len(texts) > MANY:
-            texts[:] = ("".join(texts),)
+            self._said.add("".join(texts))
+            texts.clear()
 
     def _take_end_of_input(self, chunks: list[ChatChunk]) -> None:
         """End without [DONE], where the dialect has it so; raises TransportError anywhere else."""
@@ -164,7 +171,7 @@ class ChatDecoder(AnswerDecoder):
         others = self._other_choices()
         if self._gathered is not None:
             self._gathered.close_thinking(chunks)
-            self._gathered.close("".join(self._texts), chunks)
+            self._gathered.close(self._text(), chunks)
             self._details = self._gathered.told(self._details)
         self._finish(chunks, self._last_call)
         chunks[-1:-1] = others
@@ -233,7 +240,8 @@ class ChatDecoder(AnswerDecoder):
                 self._others_size += len(chunk.text)
         if self._others_size > MAX_TEXT:
             raise ProtocolError(f"the other choices have more than {MAX_TEXT} characters", phase="decode")
-        builder.add(chunks)
+        # A Choice has no place for log probabilities, and they would be kept without a limit.
+        builder.add([chunk for chunk in chunks if type(chunk) is not Logprobs])
 
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatChunk]) -> None:
         """Take what an event says of one choice."""
@@ -309,8 +317,8 @@ class ChatDecoder(AnswerDecoder):
             raise ProtocolError(f"text was expected, not {type(text).__name__}", phase="decode")
         if not self._is_plain:
             if self._gathered is not None and self._gathered.close_thinking(chunks):
-                self._texts.clear()
-            self._is_plain = not self._dialect.repeats_text
+                self._drop_text()
+            self._is_plain = self._may_be_plain
             if self._dialect.repeats_text:
                 text = self._news_in(text)
         if text:
@@ -319,11 +327,19 @@ class ChatDecoder(AnswerDecoder):
 
     def _news_in(self, text: str) -> str:
         """What a piece says beyond the pieces before it, which it repeats."""
-        before = "".join(self._texts)
-        if len(before) > MAX_TEXT:
-            raise ProtocolError(f"the text has more than {MAX_TEXT} characters", phase="decode")
-        self._texts[:] = (before,)
+        before = self._text()
+        self._drop_text()
+        self._said.add(before)
         return text.removeprefix(before)
+
+    def _text(self) -> str:
+        """The text since the last block."""
+        return self._said.join() + "".join(self._texts)
+
+    def _drop_text(self) -> None:
+        """Begin anew: what comes now belongs to another block."""
+        self._said = Pieces()
+        self._texts.clear()
 
     def _take_thinking(self, text: str, chunks: list[ChatChunk]) -> None:
         chunks.append(ThinkingDelta(text))

@@ -10,10 +10,12 @@ Two dialects are the same only if they are one object: an encoded message is kep
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Final, Literal, TypeAlias, get_args
 
-__all__ = ["FLAGS", "OPENAI", "Dialect", "LimitField", "ThinkingField", "ThoughtField"]
+from tako.errors import InvalidInput
+
+__all__ = ["FLAGS", "OPENAI", "Dialect", "LimitField", "ThinkingField", "ThoughtField", "limited_by"]
 
 LimitField: TypeAlias = Literal["auto", "max_tokens", "max_completion_tokens"]
 
@@ -81,7 +83,19 @@ class Dialect:
     """Whether a stream is whole without [DONE]: a finish reason, and then the end of the input."""
     repeats_text: bool = False
     """Whether each piece repeats all the text before it."""
+    has_facts_beside_text: bool = False
+    """Whether something may stand beside each piece of text that belongs in the details."""
 
 
 OPENAI: Final = Dialect()
 FLAGS: Final = frozenset(field.name for field in fields(Dialect)) - {"owner", "vendor"}
+
+
+def limited_by(dialect: Dialect, field: LimitField) -> Dialect:
+    """The dialect with this name for max_tokens; raises InvalidInput for a name that is none."""
+    names = get_args(LimitField)
+    if field not in names:
+        raise InvalidInput(
+            f"{dialect.owner}: max_tokens_field should be one of {', '.join(names)}, not {field!r}"
+        )
+    return dialect if field == dialect.max_tokens_field else replace(dialect, max_tokens_field=field)

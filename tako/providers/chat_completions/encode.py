@@ -18,6 +18,7 @@ What the service cannot be asked raises InvalidInput; nothing is left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -25,15 +26,16 @@ from tako.errors import InvalidInput
 from tako.models import ChatRequest, Message, Thinking, ToolSchema
 from tako.providers.body import chosen_tool, join_body, json_bytes, merge_extra, vendor_tools
 from tako.providers.chat_completions.dialect import Dialect, ThinkingField
-from tako.providers.chat_completions.messages import encode_message
+from tako.providers.chat_completions.messages import encode_message, in_order
 from tako.providers.chat_completions.strict import is_strict, schema_name
 
-__all__ = ["encode_body", "encode_tool"]
+__all__ = ["TOOL_CODEC", "encode_body", "encode_tool"]
 
 TOOL_CODEC: Final = "chat completions"
 """For whom an encoded tool is kept: no dialect is particular about tools."""
 
-REASONING_FAMILIES: Final = ("gpt-5", "o1", "o3", "o4")
+NEW_FAMILIES: Final = re.compile(r"gpt-([5-9]|\d\d)|o\d")
+"""How names of OpenAI's models begin that refuse `max_tokens`: those since o1 and GPT-5."""
 
 SETTINGS: Final[dict[ThinkingField, tuple[str, ...]]] = {
     "effort": ("effort",),
@@ -51,7 +53,7 @@ def encode_body(request: ChatRequest, *, dialect: Dialect, model: str, stream: b
     def encode(message: Message) -> bytes:
         return encode_message(message, dialect)
 
-    messages = [data for message in request.messages if (data := message.encoded(dialect, encode))]
+    messages = [data for message in in_order(request.messages) if (data := message.encoded(dialect, encode))]
     if not messages:
         raise InvalidInput(f"{dialect.owner}: messages: there is nothing to send")
     theirs, extra = vendor_tools(dialect.owner, request.extra)
@@ -106,11 +108,11 @@ def _sampling(request: ChatRequest, dialect: Dialect, model: str) -> dict[str, A
 
 
 def _limit_field(dialect: Dialect, model: str) -> str:
-    """The name of max_tokens: reasoning models refuse the old one, compatible servers the new one."""
+    """The name of max_tokens: newer models refuse the old one, many compatible servers the new one."""
     if dialect.max_tokens_field != "auto":
         return dialect.max_tokens_field
     family = model.removeprefix("ft:").removeprefix("openai/")
-    return "max_completion_tokens" if family.startswith(REASONING_FAMILIES) else "max_tokens"
+    return "max_completion_tokens" if NEW_FAMILIES.match(family) else "max_tokens"
 
 
 def _thinking(thinking: Thinking, dialect: Dialect) -> dict[str, Any]:

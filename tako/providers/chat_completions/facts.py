@@ -4,9 +4,11 @@
 |--------|-----------------------------------------------------------------------------------------------|
 | usage  | `usage` of an event, with every event or the last; `x_groq.usage`; `usage` of a choice         |
 | error  | `error` of an event or a choice, an object or a text; `object: "error"`; a `message` and a      |
-|        | `code` alone; `base_resp` with a status that is not zero; `finish_reason: "error"`              |
+|        | `code` alone; `base_resp` with a status that is not zero; a `finish_reason` in BREAKDOWNS       |
 | cached | `prompt_tokens_details.cached_tokens`, `cached_tokens`, `prompt_cache_hit_tokens`,             |
 |        | `cache_read_input_tokens`                                                                      |
+| total  | may be more than both counts: by reasoning (xAI; Gemini, which names no count of it) or by     |
+|        | sound in the prompt (Mistral); that is added to the count it belongs to                        |
 
 What does not look as expected is left out: none of it may turn a good answer into a failure.
 """
@@ -47,6 +49,14 @@ FACTS: Final = frozenset(
 )
 
 
+BREAKDOWNS: Final[Mapping[str, int | None]] = {
+    "error": None,
+    "insufficient_system_resource": 503,
+    "network_error": 502,
+}
+"""Reasons for ending that mean that the service broke down, and the status that would have said so."""
+
+
 def facts_of(found: Mapping[str, Any]) -> dict[str, Any]:
     """What goes into the details of the answer; nothing that is empty."""
     return {name: found[name] for name in found.keys() & FACTS if found[name]}
@@ -57,8 +67,10 @@ def refusal_in(found: Mapping[str, Any]) -> Any:
     error = found.get("error")
     if error:
         return error
-    if found.get("finish_reason") == "error":
-        return {"code": "error", "message": 'finish_reason is "error", and nothing more is said'}
+    reason = found.get("finish_reason")
+    if type(reason) is str and reason in BREAKDOWNS:
+        message = f'finish_reason is "{reason}", and nothing more is said'
+        return {"code": reason, "status": BREAKDOWNS[reason], "message": message}
     state = found.get("base_resp")
     if isinstance(state, dict) and state.get("status_code"):
         return {"code": state["status_code"], "message": state.get("status_msg")}
@@ -84,9 +96,17 @@ def usage_of(usage: dict[str, Any]) -> Usage:
     written = usage.get("completion_tokens_details")
     read = read if type(read) is dict else {}
     written = written if type(written) is dict else {}
+    tokens_in = known_count(usage.get("prompt_tokens"))
+    tokens_out = known_count(usage.get("completion_tokens"))
+    if tokens_in is not None and tokens_out is not None:
+        beyond = (known_count(usage.get("total_tokens")) or 0) - tokens_in - tokens_out
+        if beyond > 0 and beyond == read.get("audio_tokens"):
+            tokens_in += beyond
+        elif beyond > 0:
+            tokens_out += beyond
     return Usage(
-        input_tokens=known_count(usage.get("prompt_tokens")),
-        output_tokens=known_count(usage.get("completion_tokens")),
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
         cache_read_tokens=_first_count(
             read.get("cached_tokens"),
             usage.get("cached_tokens"),

@@ -2,7 +2,7 @@
 
 | kept              | what becomes of it                                                             |
 |-------------------|--------------------------------------------------------------------------------|
-| thinking          | a ThinkingBlock as soon as something else comes, named after the field it was in |
+| thinking          | a ThinkingBlock as soon as something else comes, with the field it goes back in |
 | reasoning_details | one OpaqueBlock; entries of one kind at one index are pieces of one entry       |
 | audio             | a MediaBlock with its transcript; its id goes back                             |
 | images            | a MediaBlock each, where they can go back; else a fact                         |
@@ -19,6 +19,8 @@ import binascii
 from collections.abc import Iterator
 from typing import Any, Final
 
+from pydantic_core import to_json
+
 from tako.errors import ProtocolError
 from tako.events import ChatChunk, MediaBlock, OpaqueBlock, TextBlock, ThinkingBlock
 from tako.models import AudioPart, Citation, ImagePart, OpaquePart, Replay, TextPart, ThinkingPart
@@ -27,6 +29,9 @@ from tako.providers.answer import MAX_BLOCKS, MAX_TEXT, Pieces, known_text
 from tako.providers.chat_completions.dialect import Dialect
 
 __all__ = ["Gathered"]
+
+MAX_IMAGES: Final = 64 * 1024 * 1024
+"""Bytes of all pictures in one answer, as they are sent: as many as a whole answer may have."""
 
 GROWING: Final = ("text", "summary", "data")
 """The fields of an entry of `reasoning_details` that come in pieces."""
@@ -54,6 +59,7 @@ class Gathered:
         "_dialect",
         "_facts",
         "_images",
+        "_images_size",
         "_size",
         "_was_parted",
         "refusal",
@@ -67,6 +73,7 @@ class Gathered:
         self._details: list[dict[str, Any]] = []
         self._audio: dict[str, Pieces] = {}
         self._images: list[Any] = []
+        self._images_size = 0
         self._facts: dict[str, Any] = {}
         self._size = 0
         self._was_parted = False
@@ -94,6 +101,7 @@ class Gathered:
             if last is None or not is_same:
                 self._details.append(dict(entry))
                 self._check(len(self._details), "reasoning details")
+                self._count(entry)
                 continue
             for name, value in entry.items():
                 if name in GROWING and type(value) is str and type(last.get(name)) is list:
@@ -102,8 +110,7 @@ class Gathered:
                     last[name] = [last[name], value]
                 elif value is not None:
                     last[name] = value
-                if type(value) is str:
-                    self._count(value)
+            self._count(entry)
 
     def take_audio(self, audio: dict[str, Any]) -> None:
         """Keep a piece of a spoken answer."""
@@ -118,13 +125,16 @@ class Gathered:
         for image in images:
             self._images.append(image)
             self._check(len(self._images), "images")
+            self._images_size += len(to_json(image))
+            if self._images_size > MAX_IMAGES:
+                raise ProtocolError(f"the answer has images of more than {MAX_IMAGES} bytes", phase="decode")
 
     def _check(self, number: int, what: str) -> None:
         if number > MAX_BLOCKS:
             raise ProtocolError(f"the answer has more than {MAX_BLOCKS} {what}", phase="decode")
 
-    def _count(self, text: str) -> None:
-        self._size += len(text)
+    def _count(self, entry: dict[str, Any]) -> None:
+        self._size += sum([len(value) for value in entry.values() if type(value) is str])
         if self._size > MAX_TEXT:
             raise ProtocolError(f"the reasoning details have more than {MAX_TEXT} characters", phase="decode")
 

@@ -43,7 +43,7 @@ from tako.parts import ImageUrlPart
 from tako.providers.body import json_bytes, json_text, misplaced, only_text
 from tako.providers.chat_completions.dialect import Dialect
 
-__all__ = ["LEGACY_ID", "encode_message", "user_blocks"]
+__all__ = ["LEGACY_ID", "encode_message", "in_order", "user_blocks"]
 
 LEGACY_ID: Final = "call_of_function_"
 """How ids begin that are made up for the one call of models from before 2024, which has none. The id
@@ -62,14 +62,36 @@ ENDINGS: Final = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown"
 Block: TypeAlias = Mapping[str, Any]
 
 
+TOOL: Final = Role.TOOL  # looking a member up costs, and it is done for each message
+
+
+def in_order(messages: Sequence[Message]) -> Sequence[Message]:
+    """The messages as they can be sent: results with media and the results after them are one message.
+
+    The media are shown in a user's message, and this API takes none between the results of one answer.
+    """
+    found: list[Message] = []
+    for message in messages:
+        if message.role is TOOL and found and found[-1].role is TOOL and _holds_media(found[-1]):
+            found[-1] = Message.tool((*found[-1].content, *message.content))  # type: ignore[arg-type]
+        else:
+            found.append(message)
+    return found
+
+
+def _holds_media(message: Message) -> bool:
+    results = (part for part in message.content if type(part) is ToolResultPart)
+    return any(type(item) is not TextPart for part in results for item in part.content)
+
+
 def encode_message(message: Message, dialect: Dialect) -> bytes:
     """The elements of `messages` for one message, joined by commas; none for an empty assistant's."""
     match message.role:
         case Role.SYSTEM:
             only_text(dialect.owner, message)
-            return _object({"role": "system", "content": _content(message, dialect)})
+            return _object({"role": "system", "content": _content(message, message.content, dialect)})
         case Role.USER:
-            return _object({"role": "user", "content": _content(message, dialect)})
+            return _object({"role": "user", "content": _content(message, message.content, dialect)})
         case Role.ASSISTANT:
             return _assistant(message, dialect)
         case Role.TOOL:
@@ -80,11 +102,13 @@ def _object(fields: Mapping[str, Any]) -> bytes:
     return json_bytes(fields, "a message")
 
 
-def _content(message: Message, dialect: Dialect) -> str | list[Block]:
-    for part in message.content:
+def _content(message: Message, parts: Sequence[Part], dialect: Dialect) -> str | list[Block]:
+    texts: list[str] = []
+    for part in parts:
         if type(part) is not TextPart or (part.cache_control is not None and dialect.takes_cache_marks):
-            return user_blocks(message, message.content, dialect)
-    return message.text
+            return user_blocks(message, parts, dialect)
+        texts.append(part.text)
+    return "".join(texts)
 
 
 def user_blocks(message: Message, parts: Sequence[Part], dialect: Dialect) -> list[Block]:
@@ -151,6 +175,8 @@ def _document(part: DocumentPart, dialect: Dialect) -> list[Block]:
         )
     before = [_text(part.context)] if part.context else []
     if part.file_id is not None:
+        if part.title is not None:
+            raise InvalidInput(f"{dialect.owner}: document: title: a file has the name it was uploaded with")
         return [*before, {"type": "file", "file": {"file_id": part.file_id}}]
     if part.url is not None and part.url[:5].lower() != "data:" and not dialect.takes_file_urls:
         raise InvalidInput(
@@ -177,17 +203,18 @@ def _assistant(message: Message, dialect: Dialect) -> bytes:
     fields: dict[str, Any] = {}
     calls: list[Block] = []
     images: list[Block] = []
-    texts: list[str] = []
+    said: list[TextPart] = []
     for part in message.content:
         match part:
             case TextPart(text=text):
-                texts.append(text)
+                if text:
+                    said.append(part)
             case ToolCallPart(id=call_id) if call_id.startswith(LEGACY_ID):
                 fields["function_call"] = _function(part)
             case ToolCallPart():
                 calls.append(_tool_call(part, dialect))
             case AudioPart():
-                texts += _own_sound(message, part, dialect, fields)
+                said += _own_sound(message, part, dialect, fields)
             case ImagePart(mime=mime, data_b64=data) if dialect.returns_images:
                 images.append(_image(f"data:{mime};base64,{data}", None))
             case ThinkingPart(text=text, replay=Replay(vendor=vendor, data=data)) if vendor == dialect.vendor:
@@ -202,9 +229,9 @@ def _assistant(message: Message, dialect: Dialect) -> bytes:
         fields["tool_calls"] = calls
     if images:
         fields["images"] = images
-    if not any(texts) and not fields:
+    if not said and not fields:
         return b""
-    return _object({"role": "assistant", "content": "".join(texts) or None, **fields})
+    return _object({"role": "assistant", "content": _content(message, said, dialect) or None, **fields})
 
 
 def _add_thinking(fields: dict[str, Any], data: Mapping[str, Any], text: str) -> None:
@@ -223,14 +250,14 @@ def _opaque_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _own_sound(message: Message, part: AudioPart, dialect: Dialect, fields: dict[str, Any]) -> list[str]:
+def _own_sound(message: Message, part: AudioPart, dialect: Dialect, fields: dict[str, Any]) -> list[TextPart]:
     """What the model said aloud: by its id where the vendor knows it, else in the words that it heard."""
     replay = part.replay
     if replay is not None and replay.vendor == dialect.vendor and "id" in replay.data:
         fields["audio"] = {"id": replay.data["id"]}
         return []
     if part.transcript:
-        return [part.transcript]
+        return [TextPart(text=part.transcript)]
     raise misplaced(dialect.owner, message, part)
 
 

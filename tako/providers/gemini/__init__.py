@@ -51,9 +51,10 @@ class _GoogleProvider(HttpProvider):
         raise NotImplementedError
 
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
-        body = encode_body(request, takes_labels=self._takes_labels)
+        model = request.model or self.model
+        body = encode_body(request, model=model, takes_labels=self._takes_labels)
         method = ":streamGenerateContent?alt=sse" if stream else ":generateContent"
-        path = quote(self._path_of(request.model or self.model), safe="/@")
+        path = quote(self._path_of(model), safe="/@")
         return self.post(f"{self._base}/{path}{method}", body, stream=stream)
 
     def decode(self, payload: Any) -> ChatResponse:
@@ -127,7 +128,7 @@ class Gemini(_GoogleProvider):
                 max_bytes=url_prefetch_max_bytes,
             ),
         )
-        self._base = _versioned(OWNER, base_url, api_version)
+        self._base = _versioned(OWNER, base_url, api_version, "base_url")
 
     def key_headers(self, key: str) -> tuple[tuple[str, str], ...]:
         return (("x-goog-api-key", key),)
@@ -208,7 +209,9 @@ class Vertex(_GoogleProvider):
         else:
             self._parent = f"projects/{_name('project_id', project_id)}/locations/{place}/"
             host = _host_of(place)
-        self._base = _versioned(VERTEX, host if endpoint_url is None else endpoint_url, api_version)
+        self._base = _versioned(
+            VERTEX, host if endpoint_url is None else endpoint_url, api_version, "endpoint_url"
+        )
 
     def key_headers(self, key: str) -> tuple[tuple[str, str], ...]:
         return (("x-goog-api-key", key),) if self._has_api_key else super().key_headers(key)
@@ -224,12 +227,13 @@ class Vertex(_GoogleProvider):
         return f"{self._parent}publishers/{first}/models/{rest}"
 
 
-def _versioned(owner: str, base_url: str, version: str) -> str:
+def _versioned(owner: str, base_url: str, version: str, argument: str) -> str:
     """The base with a version, without a path behind it."""
     version = arguments.text(owner, "api_version", version)
     if not version.isalnum() or not version.isascii():
         raise InvalidInput(f"{owner}: api_version should look like v1 or v1beta, not {version!r}")
-    return arguments.service_url(owner, base_url, f"/{version}", "/models").removesuffix("/models")
+    address = arguments.service_url(owner, base_url, f"/{version}", "/models", argument=argument)
+    return address.removesuffix("/models")
 
 
 def _host_of(location: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from tako.errors import ProtocolError
 from tako.events import ChatChunk, Logprobs, MediaBlock, OpaqueBlock, TextBlock, ThinkingBlock
 from tako.models import (
     AudioPart,
@@ -18,7 +19,7 @@ from tako.models import (
     VideoPart,
 )
 from tako.parts import IMAGE_TYPES
-from tako.providers.answer import MAX_BLOCKS, Pieces, known_text
+from tako.providers.answer import MAX_BLOCKS, MAX_TEXT, Pieces, known_text
 from tako.providers.gemini.parts import VENDOR
 
 __all__ = ["OpenText", "OpenThought", "cited", "logprobs", "opaque", "shown_media"]
@@ -40,43 +41,49 @@ class OpenText:
     Nothing is told of a text until it is closed, because its citations come last.
     """
 
-    __slots__ = ("_citations", "_extras", "_has_text", "_pieces", "_tail", "is_sealed")
+    __slots__ = ("_citations", "_extras", "_size", "_tail", "is_sealed", "pieces")
 
     def __init__(self) -> None:
-        self._pieces = Pieces()
-        self._has_text = False
+        self.pieces: list[str] = []
+        self._size = 0
         self._extras: dict[str, Any] = {}
         self._tail: list[dict[str, Any]] = []
         self._citations: list[dict[str, Any]] = []
         self.is_sealed = False
         """Whether the next text is another one."""
 
-    def add(self, text: str, extras: dict[str, Any]) -> None:
-        """Take a piece. What is sealed, or was begun before text with extras, has to be closed first."""
+    def add(self, text: str) -> None:
+        """Take a piece of a text that is not sealed; raises ProtocolError at MAX_TEXT."""
+        self._size += len(text)
+        if self._size > MAX_TEXT:
+            raise ProtocolError(f"the answer holds a text of more than {MAX_TEXT} characters", phase="decode")
+        self.pieces.append(text)
+
+    def seal(self, text: str, extras: dict[str, Any]) -> None:
+        """Take what comes with extras: a text, before which the one before was closed, or none."""
         if text:
-            self._pieces.add(text)
-            self._has_text = True
+            self.add(text)
             self._extras = extras
         elif len(self._tail) < MAX_BLOCKS:
             self._tail.append(extras)
-        self.is_sealed = bool(extras)
+        self.is_sealed = True
 
     def cite(self, facts: dict[str, Any]) -> None:
         """Take the fields of a citation, with its place in bytes; each is taken once."""
-        if self._has_text and len(self._citations) < MAX_BLOCKS and facts not in self._citations:
+        if self.pieces and len(self._citations) < MAX_BLOCKS and facts not in self._citations:
             self._citations.append(facts)
 
     def close(self) -> list[TextBlock]:
         """The blocks to tell of: none for a text that nothing belongs to."""
         blocks: list[TextBlock] = []
         if self._extras or self._citations:
-            text = self._pieces.join()
+            text = "".join(self.pieces)
             citations = tuple(_citation(text, facts) for facts in self._citations)
             replay = Replay(vendor=VENDOR, data=self._extras) if self._extras else None
             blocks.append(TextBlock(TextPart(text=text, citations=citations, replay=replay)))
         for extras in self._tail:
             blocks.append(TextBlock(TextPart(text="", replay=Replay(vendor=VENDOR, data=extras))))
-        if self._has_text or self._tail:
+        if self.pieces or self._tail:
             self.__init__()  # type: ignore[misc]
         return blocks
 
@@ -84,23 +91,24 @@ class OpenText:
 class OpenThought:
     """A block of thinking that more may be added to."""
 
-    __slots__ = ("_extras", "_pieces")
+    __slots__ = ("_extras", "_pieces", "is_begun")
 
     def __init__(self) -> None:
-        self._pieces: Pieces | None = None
+        self._pieces = Pieces()
         self._extras: dict[str, Any] = {}
+        self.is_begun = False
 
     def add(self, text: str, extras: dict[str, Any]) -> None:
-        if self._pieces is None:
-            self._pieces = Pieces()
+        self.is_begun = True
         self._pieces.add(text)
         self._extras = extras
 
     def close(self) -> ThinkingBlock | None:
-        if self._pieces is None:
+        """The block to tell of, if there is one."""
+        if not self.is_begun:
             return None
-        text, self._pieces = self._pieces.join(), None
-        extras, self._extras = self._extras, {}
+        text, extras = self._pieces.join(), self._extras
+        self.__init__()  # type: ignore[misc]
         if not text and not extras:
             return None
         replay = Replay(vendor=VENDOR, data=extras) if extras else None

@@ -5,7 +5,8 @@ one; text that follows text is one text, whatever the parts:
 
 | part                          | becomes                                                              |
 |-------------------------------|----------------------------------------------------------------------|
-| text                          | TextDelta at once; a TextBlock behind it if a signature came with it |
+| text                          | TextDelta at once; a TextBlock behind it if a signature came with it; |
+|                               | behind a call both wait with it                                      |
 | text with `thought`           | ThinkingDelta at once, a ThinkingBlock when something else comes     |
 | functionCall                  | held until the end, then a ToolCall; arguments that Vertex streams   |
 |                               | are gathered first                                                   |
@@ -98,9 +99,11 @@ RUN_BY_THE_VENDOR: Final = frozenset(("executableCode", "toolCall"))
 """Parts that the vendor itself answers in the part that follows."""
 
 OF_AN_EVENT: Final = frozenset(("candidates", "error", "modelVersion", "responseId", "usageMetadata"))
+PLAIN_EVENT: Final = OF_AN_EVENT - {"error"} | {"createTime"}
+"""Fields of an event of which every one may have all: Vertex says in each when it was asked."""
 OF_A_CANDIDATE: Final = frozenset(("content", "finishReason", "index", "logprobsResult"))
-PLAIN: Final = frozenset(("content", "finishReason", "index"))
-"""Fields of a candidate that almost every event has."""
+PLAIN: Final = frozenset(("content", "index"))
+"""Fields of a candidate that every one has, and most have no others."""
 OF_A_CALL: Final = frozenset(("id", "name", "args", "partialArgs", "willContinue"))
 
 
@@ -141,7 +144,35 @@ class GeminiDecoder(AnswerDecoder):
 
     def decode(self, data: bytes, chunks: list[ChatChunk]) -> None:
         for event in self._frames.feed(data):
-            self._read(event, chunks)
+            text: Any = None
+            try:
+                (candidate,) = event["candidates"]
+                (part,) = candidate["content"]["parts"]
+                (name,) = part
+                if (
+                    name == "text"
+                    and not (self._text.is_sealed or self._thought.is_begun or self._held)
+                    and candidate.keys() <= PLAIN
+                    and ("index" not in candidate or candidate["index"] == 0)
+                    and event["responseId"] == self._response_id
+                    and event["modelVersion"] == self._model
+                    and event.keys() <= PLAIN_EVENT
+                ):
+                    text = part["text"]
+            except (KeyError, TypeError, ValueError):
+                pass  # not the common case, so `_read` finds out what it is
+            if type(text) is not str or not text:
+                self._read(event, chunks)
+                continue
+            self._said_something, self._is_ended = True, False
+            if "usageMetadata" in event:
+                usage = event["usageMetadata"]
+                if type(usage) is dict and (self._counts is None or "promptTokenCount" in usage):
+                    self._counts = usage  # read at the end: each event repeats them
+            if "createTime" in event:
+                self._note(event, OF_AN_EVENT)
+            self._text.add(text)
+            chunks.append(TextDelta(text))
         if data:
             return
         is_refused = self._is_judged and not self._said_something
@@ -206,7 +237,7 @@ class GeminiDecoder(AnswerDecoder):
             self._take(part, chunks)
         if part.keys() - {"text"} or part.get("text"):
             self._is_ended = False
-        if not candidate.keys() <= PLAIN:
+        if not candidate.keys() <= OF_A_CANDIDATE or "logprobsResult" in candidate:
             self._read_facts(candidate, chunks)
         reason = known_text(candidate.get("finishReason"))
         if reason is not None:
@@ -279,20 +310,23 @@ class GeminiDecoder(AnswerDecoder):
         if text:
             if extras or self._text.is_sealed:
                 self._close_text(chunks)  # what came before was another part
-            chunks.append(TextDelta(text))
-        if text or extras:
-            self._text.add(text, extras)
+            if not self._held:
+                chunks.append(TextDelta(text))
+        if extras:
+            self._text.seal(text, extras)
+        elif text:
+            self._text.add(text)
 
     def _close(self, chunks: list[ChatChunk]) -> None:
         self._close_thought(chunks)
         self._close_text(chunks)
 
     def _close_text(self, chunks: list[ChatChunk]) -> None:
+        """End the text. Nothing of one behind a call was told, and a call ends the text before it."""
+        if self._held and self._text.pieces:
+            self._hold(TextDelta("".join(self._text.pieces)))
         for block in self._text.close():
-            if block.part.text:
-                chunks.append(block)  # right behind its deltas
-            else:
-                self._place(block, chunks)
+            self._place(block, chunks)
 
     def _close_thought(self, chunks: list[ChatChunk]) -> None:
         block = self._thought.close()
@@ -300,7 +334,12 @@ class GeminiDecoder(AnswerDecoder):
             self._place(block, chunks)
 
     def _break(self, chunks: list[ChatChunk], error: TakoError) -> None:
+        """Tell of what was held, then of what is open, which is not held any more: no limit raises here."""
         self._count()
+        if self._held and self._text.pieces:
+            self._held.append(TextDelta("".join(self._text.pieces)))
+        chunks += [item for item in self._held if type(item) is not PendingCall]  # type: ignore[misc]
+        self._held.clear()
         self._close(chunks)
         super()._break(chunks, error)
 
@@ -311,10 +350,10 @@ class GeminiDecoder(AnswerDecoder):
             call = PendingCall()
             call.id = known_text(fields.get("id")) or ""
             call.name = known_text(fields.get("name")) or ""
+            self._hold(call)
             if fields.get("willContinue") or fields.get("partialArgs"):
                 self._partial = call, PartialArguments()
             else:
-                self._hold(call)
                 call.arguments.add(to_json(fields.get("args") or {}).decode())
         else:
             call = self._partial[0]
@@ -329,14 +368,13 @@ class GeminiDecoder(AnswerDecoder):
                 self._end_partial()
 
     def _end_partial(self) -> None:
-        """Hold the call whose arguments were streamed; raises ProviderError if a text in them was cut."""
+        """Give the call its arguments that were streamed; raises ProviderError if a text in them was cut."""
         if self._partial is None:
             return
         (call, arguments), self._partial = self._partial, None
         if not arguments.is_whole:
             raise cut_short(call.name, self._reason)
         call.arguments.add(arguments.json())
-        self._hold(call)
 
     def _end(self, chunks: list[ChatChunk]) -> None:
         """Close what is open, tell of what was held, end."""

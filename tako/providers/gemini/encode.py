@@ -10,8 +10,8 @@
 | tool_choice               | `functionCallingConfig`: AUTO (VALIDATED where a tool is strict), ANY, |
 |                           | NONE, or ANY with the one name that is allowed                         |
 | sampling, limits, format  | `generationConfig`                                                     |
-| thinking                  | `thinkingConfig`: level of effort, budget (0 for none, -1 for as much  |
-|                           | as it takes), and whether thoughts are shown                           |
+| thinking                  | `thinkingConfig`: level of effort or budget (0 for none, -1 for as     |
+|                           | much as it takes), and whether thoughts are shown                      |
 | metadata                  | `labels`, on Vertex                                                    |
 | extra                     | merged into the body at every depth; its `tools` join ours             |
 
@@ -21,19 +21,23 @@ vendor refuses.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from tako.errors import InvalidInput
 from tako.models import ChatRequest, Message, Role, Thinking, ToolResultPart, ToolSchema
 from tako.providers.body import chosen_tool, json_bytes, merge_extra, vendor_tools
-from tako.providers.gemini.parts import OWNER, encode_parts
+from tako.providers.gemini.parts import OWNER, encode_parts, encode_signed_parts
 from tako.providers.gemini.schema import taken_schema
 
 __all__ = ["CODEC", "encode_body", "encode_tool"]
 
 CODEC: Final = "gemini"
 """For whom an encoded message is kept."""
+SIGNED_CODEC: Final = "gemini signed"
+SIGNING: Final = re.compile(r"gemini-(?:[3-9]|[1-9][0-9]|[a-z])")
+"""Models that refuse calls without a signature: those since Gemini 3, so what is named `latest` too."""
 
 SYSTEM, TOOL, ASSISTANT = Role.SYSTEM, Role.TOOL, Role.ASSISTANT
 MODES: Final = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
@@ -50,9 +54,13 @@ NAMES: Final = {
 """What goes into generationConfig under another name, and otherwise as it is."""
 
 
-def encode_body(request: ChatRequest, *, takes_labels: bool) -> bytes:
-    """The body; raises InvalidInput for what Gemini cannot be asked."""
-    system, contents = _conversation(request)
+def encode_body(request: ChatRequest, *, model: str, takes_labels: bool) -> bytes:
+    """The body; raises InvalidInput for what Gemini cannot be asked.
+
+    model         whom the address asks: what is old has to look different for some
+    takes_labels  whether the service knows `labels`
+    """
+    system, contents = _conversation(request, wants_signatures=SIGNING.search(model) is not None)
     if not contents:
         raise InvalidInput(f"{OWNER}: messages: there is nothing to send but system messages")
     pieces = [b'{"contents":[', b",".join(contents), b"]"]
@@ -85,7 +93,7 @@ def _merged(ours: Any, theirs: Any) -> Any:
     return merged
 
 
-def _conversation(request: ChatRequest) -> tuple[list[bytes], list[bytes]]:
+def _conversation(request: ChatRequest, *, wants_signatures: bool) -> tuple[list[bytes], list[bytes]]:
     """The parts of `systemInstruction` and the elements of `contents`."""
     system: list[bytes] = []
     contents: list[bytes] = []
@@ -97,7 +105,10 @@ def _conversation(request: ChatRequest) -> tuple[list[bytes], list[bytes]]:
             if results_of := _results(message, names):
                 results.append(results_of)
             continue
-        data = message.encoded(CODEC, encode_parts)
+        if role is ASSISTANT and wants_signatures:
+            data = message.encoded(SIGNED_CODEC, encode_signed_parts)
+        else:
+            data = message.encoded(CODEC, encode_parts)
         if role is SYSTEM:
             if data:
                 system.append(data)
@@ -202,6 +213,8 @@ def _generation(request: ChatRequest) -> dict[str, Any]:
 def _thinking(thinking: Thinking) -> dict[str, Any]:
     if not thinking.enabled:
         return {"thinkingBudget": 0}
+    if thinking.effort is not None and thinking.budget_tokens is not None:
+        raise InvalidInput(f"{OWNER}: thinking: this vendor takes effort or budget_tokens, not both")
     found: dict[str, Any] = {}
     if thinking.effort is not None:
         found["thinkingLevel"] = thinking.effort.upper()

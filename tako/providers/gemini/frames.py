@@ -30,6 +30,7 @@ from tako.wire.ndjson import NDJSONParser
 __all__ = ["Frames"]
 
 WHITE_SPACE: Final = b" \t\r\n"
+DATA: Final = b"data:"
 FIELD: Final = re.compile(rb"(?:event|id|retry)(?::|$)|:")
 DONE: Final = b"[DONE]"
 """Google sends none, but gateways that imitate other vendors do."""
@@ -57,12 +58,23 @@ class Frames:
             for element in self._elements.feed(data):
                 yield _value(element)
             return
-        if self._lines is not None:
-            yield from self._values_of(self._lines.feed(data))
-        elif data:
-            self._add(data)
-        if self._bare is not None and not data:
+        for line in () if self._lines is None else self._lines.feed(data):
+            if self._bare is not None:
+                self._add(line + b"\n")
+            elif line[:5] == DATA:
+                try:
+                    yield from_json(line[5:])
+                except ValueError:
+                    if line[5:].strip() not in (b"", DONE):
+                        yield _value(line[5:])
+            elif FIELD.match(line) is None:
+                self._bare = bytearray(line + b"\n")
+        if self._bare is None:
+            return
+        if not data:
             yield _value(bytes(self._bare))
+        elif self._lines is None:
+            self._add(data)
 
     def _begin(self, first: int) -> None:
         if first == 0x5B:
@@ -71,19 +83,6 @@ class Frames:
             self._bare = bytearray()
         else:
             self._lines = NDJSONParser(MAX_BODY)
-
-    def _values_of(self, lines: list[bytes]) -> Iterator[Any]:
-        for line in lines:
-            if self._bare is not None:
-                self._add(line + b"\n")
-            elif line.startswith(b"data:"):
-                try:
-                    yield from_json(line[5:])
-                except ValueError:
-                    if line[5:].strip() not in (b"", DONE):
-                        yield _value(line[5:])
-            elif FIELD.match(line) is None:
-                self._bare = bytearray(line + b"\n")
 
     def _add(self, data: bytes) -> None:
         assert self._bare is not None

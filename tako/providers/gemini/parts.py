@@ -7,14 +7,18 @@
 | document               | a document that is text as `text/plain`; its title and context as a text  |
 |                        | in front of it; an image's detail as `mediaResolution`                    |
 | thinking               | as it came from this vendor; left out if from another                     |
-| tool_call              | `functionCall`; with its id, unless the id was made by us                 |
+| tool_call              | `functionCall`; with its id, unless the id was made by us; with a mark,   |
+|                        | where the model wants a signature and there is none                       |
 | tool_result            | `functionResponse`: an object as it is, all else as {"output": ...}, or   |
-|                        | as {"error": ...} if it is one; media of its content in `parts`           |
+|                        | as {"error": ...} if it is one; media of its content in `parts`, and all  |
+|                        | that is text, such as the title of a document, in its output              |
 | opaque                 | as it came; another vendor's is left out (assistant) or refused (user)    |
 
 A thought's signature (`thoughtSignature`) goes back on the very part that it came with: it is in that
-part's `replay`. Media have no replay, so a signature that came with some is an opaque part right
-behind it, without content of its own, which is put back into the one before it.
+part's `replay`. Models since Gemini 3 refuse a turn whose first call has none; for calls that another
+model made, or that a caller wrote, the vendor has a word to put there instead. Media have no replay,
+so a signature that came with some is an opaque part right behind it, without content of its own,
+which is put back into the one before it.
 """
 
 from __future__ import annotations
@@ -42,7 +46,7 @@ from tako.models import (
 from tako.providers.body import json_bytes, misplaced, only_text
 from tako.providers.urls import data_of
 
-__all__ = ["ALONE", "MADE_ID", "OWNER", "VENDOR", "encode_parts"]
+__all__ = ["ALONE", "MADE_ID", "OWNER", "VENDOR", "encode_parts", "encode_signed_parts"]
 
 OWNER: Final = "Gemini"
 VENDOR: Final = "gemini"
@@ -51,6 +55,8 @@ MADE_ID: Final = "gemini_call_"
 """What the ids of calls begin with that the vendor gave none: they mean nothing to it."""
 ALONE: Final = frozenset(("thoughtSignature",))
 """Fields that belong to a part and make none by themselves."""
+UNSIGNED: Final = {"thoughtSignature": "skip_thought_signature_validator"}
+"""The vendor's own word for a call that never had a signature."""
 
 FILES: Final = "https://generativelanguage.googleapis.com/v1beta/"
 SUFFIXES: Final = {
@@ -68,6 +74,19 @@ Media = ImagePart | ImageUrlPart | DocumentPart | AudioPart | VideoPart
 
 def encode_parts(message: Message) -> bytes:
     """The parts of a message, joined by commas; raises InvalidInput for one that has no place in it."""
+    return json_bytes(_entries(message), "a message")[1:-1]
+
+
+def encode_signed_parts(message: Message) -> bytes:
+    """The same for a model that refuses calls without a signature: only the first of a turn needs one."""
+    entries = _entries(message)
+    place = next((place for place, entry in enumerate(entries) if "functionCall" in entry), None)
+    if place is not None:
+        entries[place] = {**UNSIGNED, **entries[place]}
+    return json_bytes(entries, "a message")[1:-1]
+
+
+def _entries(message: Message) -> list[dict[str, Any]]:
     if message.role is Role.SYSTEM:
         only_text(OWNER, message)
     parts_of = _PARTS_OF[message.role]
@@ -78,7 +97,7 @@ def encode_parts(message: Message) -> bytes:
                 found[-1] = {**found[-1], **entry}
             else:
                 found.append(entry)
-    return json_bytes(found, "a message")[1:-1]
+    return found
 
 
 def _ours(replay: Replay | None) -> dict[str, Any] | None:
@@ -143,9 +162,9 @@ def _result_parts(message: Message, part: Part) -> list[dict[str, Any]]:
     result = part.result
     media: list[dict[str, Any]] = []
     if part.content:
-        result = "\n".join([entry.text for entry in part.content if type(entry) is TextPart])
-        for entry in part.content:
-            media += [] if type(entry) is TextPart else _user_parts(message, entry)
+        entries = [entry for inner in part.content for entry in _user_parts(message, inner)]
+        result = "\n".join([entry["text"] for entry in entries if "text" in entry])
+        media = [entry for entry in entries if "text" not in entry]
     if part.is_error:
         response = {"error": result}
     elif isinstance(result, dict):

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from tako.errors import InvalidInput
+from tako.providers import arguments
 from tako.providers.credentials import Key, KeySource
 
 __all__ = ["HeaderValues", "given_values"]
@@ -40,7 +41,8 @@ def given_values(
         raise InvalidInput(f"{owner}: headers should be pairs of a name and a value") from None
     for name, value in pairs:
         if callable(value):
-            asked.append((str(name).lower(), Key(owner, f"headers[{name!r}]", value, (), environ)))
+            ((header, _),) = arguments.given_headers(owner, [(name, "")])
+            asked.append((header, Key(owner, f"headers[{name!r}]", value, (), environ)))
         elif isinstance(value, str):
             known.append((name, _with_variables(owner, name, value, environ)))
         else:

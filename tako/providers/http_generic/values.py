@@ -50,6 +50,7 @@ OPENAI_FORMAT: Final = Dialect(
     takes_top_k=True,
     takes_file_urls=True,
     takes_video=True,
+    takes_any_audio=True,
 )
 """A template is for a server that nobody knows: it is asked for whatever the dialect has a field for."""
 

@@ -101,7 +101,7 @@ class MistralDecoder(ChatDecoder):
                 self._take_reference(block, chunks)
             else:
                 self._close_thought(chunks)
-                self._texts.clear()
+                self._drop_text()
                 self._put(OpaqueBlock(OpaquePart(replay=Replay(vendor=VENDOR, data=block))), chunks)
 
     def _take_text(self, text: Any, chunks: list[ChatChunk]) -> None:
@@ -113,7 +113,7 @@ class MistralDecoder(ChatDecoder):
         """Take a block of thinking, or a piece of one."""
         if self._thought is None:
             self._thought = Thought()
-            self._texts.clear()
+            self._drop_text()
             self._is_plain = False
         thought = self._thought
         for name, value in block.items():
@@ -148,8 +148,8 @@ class MistralDecoder(ChatDecoder):
 
     def _take_reference(self, block: dict[str, Any], chunks: list[ChatChunk]) -> None:
         self._close_thought(chunks)
-        text = "".join(self._texts)
-        self._texts.clear()
+        text = self._text()
+        self._drop_text()
         citations = tuple([Citation(source=str(name)) for name in block["reference_ids"]])
         replay = Replay(vendor=VENDOR, data={"references": [block]})
         chunks.append(TextBlock(TextPart(text=text, citations=citations, replay=replay)))

@@ -45,7 +45,6 @@ from tako.models import (
     ThinkingPart,
     ToolCallPart,
     ToolResultPart,
-    ToolSchema,
 )
 from tako.providers.body import (
     chosen_tool,
@@ -57,9 +56,10 @@ from tako.providers.body import (
     only_text,
     vendor_tools,
 )
+from tako.providers.chat_completions.encode import TOOL_CODEC, encode_tool
 from tako.providers.chat_completions.strict import schema_name
 
-__all__ = ["CODEC", "OWNER", "VENDOR", "encode_body", "encode_message", "encode_tool", "wire_id"]
+__all__ = ["CODEC", "OWNER", "VENDOR", "encode_body", "encode_message", "wire_id"]
 
 OWNER: Final = "Mistral"
 VENDOR: Final = "mistral"
@@ -95,7 +95,7 @@ def encode_body(
     if not messages:
         raise InvalidInput(f"{OWNER}: messages: there is nothing to send")
     theirs, extra = vendor_tools(OWNER, request.extra)
-    tools = [tool.encoded(CODEC, encode_tool) for tool in request.tools]
+    tools = [tool.encoded(TOOL_CODEC, encode_tool) for tool in request.tools]
     tools += [json_bytes(tool, "extra: tools") for tool in theirs]
     fields = _fields(request, model)
     if safe_prompt is not None:
@@ -144,18 +144,6 @@ def _effort(thinking: Thinking) -> str:
     if thinking.summary not in (None, "auto"):
         raise InvalidInput(f"{OWNER}: thinking: summary: this vendor cannot be asked for one; leave it out")
     return (thinking.effort or "high") if thinking.enabled else "none"
-
-
-def encode_tool(tool: ToolSchema) -> bytes:
-    """One element of `tools`."""
-    function: dict[str, Any] = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.input_schema,
-    }
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return json_bytes({"type": "function", "function": function}, f"the schema of tool {tool.name!r}")
 
 
 def encode_message(message: Message) -> bytes:
@@ -300,7 +288,8 @@ def wire_id(call_id: str) -> str:
     """The id in the form that this vendor demands of every call in a history, whoever made it up.
 
     An id of its own stays. Any other becomes nine letters and digits that depend on all of it, so
-    that a call and its result agree without knowing of each other, and no two ids become one.
+    that a call and its result agree without knowing of each other. That two ids become one is
+    possible, but takes a chance of one in 10^16.
     """
     if OWN_ID.fullmatch(call_id):
         return call_id

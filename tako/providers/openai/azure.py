@@ -25,7 +25,7 @@ from tako.providers import arguments
 from tako.providers.answer import AnswerDecoder
 from tako.providers.chat_completions.decode import ChatDecoder
 from tako.providers.chat_completions.dialect import OPENAI as CHAT
-from tako.providers.chat_completions.dialect import LimitField
+from tako.providers.chat_completions.dialect import LimitField, limited_by
 from tako.providers.chat_completions.encode import encode_body as encode_chat
 from tako.providers.credentials import KeySource
 from tako.providers.http import HttpProvider
@@ -39,9 +39,9 @@ from tako.providers.responses.facts import explained
 __all__ = ["AzureOpenAI"]
 
 OWNER = AZURE.owner
-AZURE_CHAT = replace(CHAT, owner=OWNER, vendor="azure")
+# What the filters say stands beside pieces of text.
+AZURE_CHAT = replace(CHAT, owner=OWNER, vendor="azure", has_facts_beside_text=True)
 CAPABILITIES = {"chat": CHAT_CAPABILITIES, "responses": RESPONSES_CAPABILITIES}
-LIMIT_FIELDS = ("auto", "max_tokens", "max_completion_tokens")
 V1 = ("v1", "latest", "preview")
 PASTED = ("/openai/v1", "/openai")
 
@@ -97,19 +97,12 @@ class AzureOpenAI(HttpProvider):
             tls=tls,
             capabilities=CAPABILITIES[api] if capabilities is None else capabilities,
         )
-        if max_tokens_field not in LIMIT_FIELDS:
-            raise InvalidInput(
-                f"{OWNER}: max_tokens_field should be one of {', '.join(LIMIT_FIELDS)}, "
-                f"not {max_tokens_field!r}"
-            )
+        self._dialect = limited_by(AZURE_CHAT, max_tokens_field)
         if (store and api == "chat") or (max_tokens_field != "auto" and api == "responses"):
             name = "store" if api == "chat" else "max_tokens_field"
             raise InvalidInput(f"{OWNER}: {name} has no meaning for api={api!r}")
         self._api = api
         self._store = arguments.instance(OWNER, "store", store, bool)
-        self._dialect = AZURE_CHAT
-        if max_tokens_field != "auto":
-            self._dialect = replace(AZURE_CHAT, max_tokens_field=max_tokens_field)
         self._endpoint = _endpoint(endpoint)
         self._version = arguments.header_text(OWNER, "api_version", api_version)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tako.effects import HttpRequest, TlsOptions
-from tako.errors import InvalidInput
 from tako.models import Capabilities, ChatRequest, ChatResponse
 from tako.providers import arguments
 from tako.providers.chat_completions.decode import ChatDecoder
-from tako.providers.chat_completions.dialect import OPENAI, LimitField
+from tako.providers.chat_completions.dialect import OPENAI, LimitField, limited_by
 from tako.providers.chat_completions.encode import encode_body
 from tako.providers.credentials import KeySource
 from tako.providers.http import HttpProvider
@@ -96,14 +94,7 @@ class OpenAI(HttpProvider):
             ),
         )
         self._url = arguments.service_url(OWNER, base_url, "/v1", "/chat/completions")
-        if max_tokens_field not in ("auto", "max_tokens", "max_completion_tokens"):
-            raise InvalidInput(
-                f"{OWNER}: max_tokens_field should be auto, max_tokens or max_completion_tokens, "
-                f"not {max_tokens_field!r}"
-            )
-        self._dialect = OPENAI
-        if max_tokens_field != "auto":
-            self._dialect = replace(OPENAI, max_tokens_field=max_tokens_field)
+        self._dialect = limited_by(OPENAI, max_tokens_field)
 
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
         model = request.model or self.model

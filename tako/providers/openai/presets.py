@@ -4,8 +4,25 @@ One table. An address that does not end in a version ends in the path, so that n
 service without an address stands wherever its user has it: `base_url` is needed there. The local
 servers need no key; if one of their variables is set, its key is sent.
 
-A flag stands here for one of three reasons: the service's own documentation says so, a recorded
-exchange shows it, or the service refuses what it is not said to have.
+How sure a row is (looked up in November 2026):
+
+| what is known                     | of                                                              |
+|-----------------------------------|-----------------------------------------------------------------|
+| recorded: address, where it says  | ai21, avian, bedrock-mantle, cerebras, copilot, crusoe,         |
+| its thinking, and what else a     | deepseek, doubleword, gemini, groq, heroku, huggingface,        |
+| request of the recordings held    | ollama, openrouter, perplexity, snowflake, venice, vercel, xai, |
+|                                   | zai; llamacpp and mistralrs, but for the address                |
+| documented by the service: the    | anthropic, cohere (its address), dashscope, groq, vllm          |
+| address and the flags             |                                                                 |
+| told by others' documentation     | cohere (no `stream_options`), minimax, moonshot                 |
+| the service's own library, and    | mistral                                                         |
+| recordings of its own API         |                                                                 |
+| address seen in published code    | baseten, deepinfra, fireworks, github, hyperbolic, nebius,      |
+|                                   | novita, nvidia, sambanova, together                             |
+| from memory                       | databricks, litellm, lmstudio; names of key variables; every    |
+|                                   | flag that is not covered above, `takes_...=False` among them    |
+
+A flag that turns out to be wrong is beaten by `quirks`, without a new version of tako.
 """
 
 from __future__ import annotations
@@ -63,8 +80,16 @@ _RETURNS_CONTENT: Final = {"returns_thinking": "reasoning_content"}
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
     {
         "ai21": _hosted("https://api.ai21.com/studio/v1", "AI21_API_KEY", thinking="none", **_PLAIN),
+        # It would ignore these, not refuse them; `n` has to be 1.
         "anthropic": _hosted(
-            "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", thinking="thinking", **_PLAIN
+            "https://api.anthropic.com/v1",
+            "ANTHROPIC_API_KEY",
+            thinking="thinking",
+            takes_schema=False,
+            takes_choices=False,
+            takes_penalties=False,
+            takes_logprobs=False,
+            **_PLAIN,
         ),
         "avian": _hosted("https://api.avian.io/v1", "AVIAN_API_KEY", **_RETURNS_CONTENT),
         "baseten": _hosted("https://inference.baseten.co/v1", "BASETEN_API_KEY"),
@@ -133,6 +158,8 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             "https://api.groq.com/openai/v1",
             "GROQ_API_KEY",
             max_tokens_field="max_completion_tokens",
+            takes_choices=False,
+            takes_logprobs=False,
             **_PLAIN,
         ),
         "heroku": _hosted("https://us.inference.heroku.com/v1", "HEROKU_INFERENCE_KEY", thinking="none"),
@@ -149,10 +176,20 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         "llamacpp": _local("http://localhost:8080", "LLAMA_API_KEY", thinking="template", **_RETURNS_CONTENT),
         "lmstudio": _local("http://localhost:1234", "LM_STUDIO_API_KEY"),
         "minimax": _hosted(
-            "https://api.minimax.io/v1", "MINIMAX_API_KEY", returns_details=True, thinking="none"
+            "https://api.minimax.io/v1",
+            "MINIMAX_API_KEY",
+            returns_details=True,
+            thinking="none",
+            takes_choices=False,
+            takes_penalties=False,
         ),
         "mistral": _hosted(
-            "https://api.mistral.ai/v1", "MISTRAL_API_KEY", seed_field="random_seed", **_PLAIN
+            "https://api.mistral.ai/v1",
+            "MISTRAL_API_KEY",
+            seed_field="random_seed",
+            # Its own library has no `stream_options`, and its streams tell their usage unasked.
+            asks_for_usage=False,
+            **_PLAIN,
         ),
         "mistralrs": _local("http://localhost:1234", thinking="enable_thinking"),
         "moonshot": _hosted(

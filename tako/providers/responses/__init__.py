@@ -1,1 +1,1 @@
-"""OpenAI's responses, whoever speaks them: `encode` and `items` write requests, `decode` reads answers."""
+"""OpenAI's responses, whoever speaks them: `encode` and `items` write, `decode` and `growing` read."""

@@ -39,18 +39,16 @@ from tako.events import (
     ChatEnd,
     Logprobs,
     OpaqueBlock,
-    TextBlock,
     TextDelta,
     ThinkingBlock,
     ThinkingDelta,
 )
-from tako.models import FinishReason, OpaquePart, Replay, TextPart, ThinkingPart
+from tako.models import FinishReason, OpaquePart, Replay
 from tako.providers.answer import (
     MAX_BLOCKS,
     MAX_TEXT,
     AnswerDecoder,
     PendingCall,
-    Pieces,
     known_text,
     refused,
 )
@@ -58,7 +56,8 @@ from tako.providers.base import MANY
 from tako.providers.chat_completions.facts import logprobs_of
 from tako.providers.http import parse_json
 from tako.providers.responses.dialect import Dialect
-from tako.providers.responses.facts import citation_of, facts_of, usage_of
+from tako.providers.responses.facts import facts_of, usage_of
+from tako.providers.responses.growing import Item, Text, checked_text, fill_call, unfinished
 from tako.providers.responses.items import CUSTOM_CALL
 from tako.wire.sse import SSEParser
 
@@ -73,45 +72,7 @@ REASONS: Final[dict[str, FinishReason]] = {
 """By what left the answer incomplete, or by its status."""
 
 TEXT_DELTA: Final = "response.output_text.delta"
-CALL_FIELDS: Final = frozenset(("type", "call_id", "name", "arguments", "input"))
 TEXT_OF: Final = {"output_text": "text", "refusal": "refusal"}
-LEFT_OUT: Final = frozenset(("text", "refusal", "annotations", "logprobs"))
-"""What a part's replay does not repeat: it is in the text, in the citations, or of no use to the vendor."""
-
-
-class Item:
-    """An item that is not done: as it was added, and what has grown since."""
-
-    __slots__ = ("call", "field", "fields", "grown", "parts", "waits")
-
-    def __init__(self, fields: dict[str, Any], *, waits: bool) -> None:
-        self.fields = fields
-        self.waits = waits
-        self.grown: Pieces | None = None
-        self.field = "summary"  # where reasoning that has grown belongs
-        self.parts: set[Any] = set()  # places of texts that are done
-        self.call: PendingCall | None = None
-
-    def grow(self, text: str) -> None:
-        if self.grown is None:
-            self.grown = Pieces()
-        self.grown.add(text)
-
-    def whole(self) -> str:
-        return "" if self.grown is None else self.grown.join()
-
-
-class Text:
-    """A text that is not done: where it stands, what there is of it, and what its part says of it."""
-
-    __slots__ = ("annotations", "has_logprobs", "kind", "part", "pieces")
-
-    def __init__(self) -> None:
-        self.kind = "output_text"
-        self.pieces: list[str] = []
-        self.part: dict[str, Any] = {}
-        self.annotations: list[Any] = []
-        self.has_logprobs = False
 
 
 class ResponsesDecoder(AnswerDecoder):
@@ -210,7 +171,7 @@ class ResponsesDecoder(AnswerDecoder):
         for place, other in list(self._items.items()):
             if other.grown is not None and other.fields.get("type") == "reasoning":
                 # Some servers say that it is done when all else is; but it came first.
-                self._finish_item(place, other.fields, chunks)
+                self._finish_item(place, unfinished(other.fields), chunks)
         if len(self._done) + len(self._items) >= 2 * MAX_BLOCKS:
             raise ProtocolError(f"the answer has more than {MAX_BLOCKS} items", phase="decode")
         item = self._items[index] = Item(fields, waits=bool(self._held))
@@ -224,7 +185,7 @@ class ResponsesDecoder(AnswerDecoder):
         """Take a piece of reasoning or of arguments; those of the vendor's own tools are skipped."""
         item = self._items.get(_index_of(event))
         if kind.startswith(("response.reasoning_summary_text.", "response.reasoning_text.")):
-            text = _checked_text(event["delta"])
+            text = checked_text(event["delta"])
             if text and not (item is not None and item.waits):
                 chunks.append(ThinkingDelta(text))
             if item is not None:
@@ -233,7 +194,7 @@ class ResponsesDecoder(AnswerDecoder):
         elif kind in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta"):
             if item is None:
                 raise ProtocolError("arguments came for a call that was not begun", phase="decode")
-            item.grow(_checked_text(event["delta"]))
+            item.grow(checked_text(event["delta"]))
 
     def _finish_item(self, index: Any, fields: dict[str, Any], chunks: list[ChatChunk]) -> None:
         """Take an item that is done, whether or not it was added before."""
@@ -245,11 +206,15 @@ class ResponsesDecoder(AnswerDecoder):
         if kind == "message":
             self._finish_message(index, item, fields, chunks)
         elif item.call is not None:
-            _fill_call(item.call, item.whole(), {**item.fields, **fields})
+            fill_call(item.call, item.whole(), {**item.fields, **fields})
             if fields.get("status") != "completed":
                 self._last_call = item.call
         else:
-            block = self._thinking(item, fields) if kind == "reasoning" else self._opaque(fields)
+            block: ThinkingBlock | OpaqueBlock | None
+            if kind == "reasoning":
+                block = item.thinking(fields, self.vendor)
+            else:
+                block = OpaqueBlock(OpaquePart(replay=Replay(vendor=self.vendor, data=fields)))
             if block is not None:
                 self._put(block, chunks, waits=item.waits)
         self._items.pop(index, None)
@@ -260,22 +225,6 @@ class ResponsesDecoder(AnswerDecoder):
             self._hold(chunk)
         else:
             chunks.append(chunk)
-
-    def _thinking(self, item: Item, fields: dict[str, Any]) -> ThinkingBlock | None:
-        grown = item.whole()
-        summary, content = (_joined(fields.get(name)) for name in ("summary", "content"))
-        # Some servers say the same in both.
-        text = (summary if summary == content else summary + content) or grown
-        if not text and not fields.get("id") and not fields.get("encrypted_content"):
-            return None
-        if grown and not (summary or content):
-            kind = "summary_text" if item.field == "summary" else "reasoning_text"
-            fields = {**fields, item.field: [{"type": kind, "text": grown}]}
-        replay = Replay(vendor=self.vendor, data={"summary": [], **fields})
-        return ThinkingBlock(ThinkingPart(text=text, replay=replay))
-
-    def _opaque(self, fields: dict[str, Any]) -> OpaqueBlock:
-        return OpaqueBlock(OpaquePart(replay=Replay(vendor=self.vendor, data=fields)))
 
     # Texts.
 
@@ -293,7 +242,7 @@ class ResponsesDecoder(AnswerDecoder):
                 self._finish_text(part, chunks)
 
     def _text_delta(self, event: dict[str, Any], chunks: list[ChatChunk]) -> None:
-        text = _checked_text(event["delta"])
+        text = checked_text(event["delta"])
         index, place = _index_of(event), event.get("content_index")
         found = self._text
         if found is None or (index, place) != self._place:
@@ -366,20 +315,7 @@ class ResponsesDecoder(AnswerDecoder):
         if text.kind == "refusal" or part.get("type") == "refusal":
             self._details = {"refusal": said}
         if said and item is not None and item.fields.get("id"):
-            self._put(self._block(said, text, part, item.fields), chunks, waits=waits)
-
-    def _block(self, said: str, text: Text, part: dict[str, Any], message: dict[str, Any]) -> TextBlock:
-        annotations = part.get("annotations") or text.annotations
-        cited = [citation_of(annotation, self.vendor) for annotation in annotations]
-        facts = {name: value for name, value in message.items() if name != "content" and value is not None}
-        facts = {"type": "message", "role": "assistant", **facts}
-        if facts.get("status") not in ("completed", "incomplete"):
-            facts["status"] = "completed"
-        own = {name: value for name, value in part.items() if name not in LEFT_OUT and value is not None}
-        data = {"message": facts, "part": {"type": text.kind, **own}}
-        citations = tuple([citation for citation in cited if citation is not None])
-        replay = Replay(vendor=self.vendor, data=data)
-        return TextBlock(TextPart(text=said, citations=citations, replay=replay))
+            self._put(text.block(said, part, item.fields, self.vendor), chunks, waits=waits)
 
     # The end.
 
@@ -417,7 +353,7 @@ class ResponsesDecoder(AnswerDecoder):
                 self._finish_item(index, {**item.fields, "status": None}, chunks)
                 item.call.part(self.vendor, item.call.id, is_cut=True, reason=status)
             elif item.fields.get("type") in ("message", "reasoning"):
-                self._finish_item(index, {**item.fields, "status": "incomplete"}, chunks)
+                self._finish_item(index, unfinished(item.fields), chunks)
 
 
 def _require_object(event: Any) -> None:
@@ -431,29 +367,3 @@ def _index_of(event: Mapping[str, Any]) -> Any:
     if index is None:
         index = event.get("item_id") or (event.get("item") or {}).get("id")
     return index
-
-
-def _checked_text(text: Any) -> str:
-    if type(text) is not str:
-        raise ProtocolError(f"text was expected, not {type(text).__name__}", phase="decode")
-    return text
-
-
-def _joined(parts: Any) -> str:
-    return "".join([_checked_text(part.get("text") or "") for part in parts or ()])
-
-
-def _fill_call(call: PendingCall, grown: str, fields: Mapping[str, Any]) -> None:
-    """Let the call be what its item says; what has grown counts if the item says nothing."""
-    call.id = known_text(fields.get("call_id")) or known_text(fields.get("id")) or ""
-    call.name = known_text(fields.get("name")) or ""
-    call.extras = {
-        name: value for name, value in fields.items() if name not in CALL_FIELDS and value is not None
-    }
-    call.takes_text = fields.get("type") == CUSTOM_CALL
-    if call.takes_text:
-        call.extras["type"] = CUSTOM_CALL
-    # An item says itself whether it is whole.
-    call.shows_cut = not call.takes_text and fields.get("status") != "incomplete"
-    said = fields.get("input" if call.takes_text else "arguments")
-    call.arguments.add(_checked_text(said or grown))

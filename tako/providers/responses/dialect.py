@@ -26,6 +26,8 @@ class Dialect:
     """Fields of a request that this service refuses, although the API has them."""
     needs_instructions: bool = False
     """Whether `instructions` have to be there, though they may be empty."""
+    system_role: str = "system"
+    """The role of a system message that is not at the beginning."""
 
 
 OPENAI: Final = Dialect("OpenAIResponses", "openai.responses")
@@ -35,4 +37,5 @@ CODEX: Final = Dialect(
     "codex.responses",
     refused=("max_tokens", "temperature", "top_p", "top_logprobs", "metadata"),
     needs_instructions=True,
+    system_role="developer",  # "system" is refused
 )

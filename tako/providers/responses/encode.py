@@ -13,7 +13,8 @@
 |                             | would take every tool as strict                                            |
 | tool_choice                 | the same; a name may be that of a vendor's own tool                        |
 | output_schema               | text.format: json_schema, strict where it fits                             |
-| the provider's `store`      | store; where it is off, `include` asks for encrypted reasoning             |
+| the provider's `store`      | store; where it is off, `include` asks for encrypted reasoning, but not of |
+|                             | a model that is known not to think: that is refused                        |
 | extra                       | any other field: previous_response_id, text.verbosity, truncation, ...;    |
 |                             | its `include` and `tools` join ours                                        |
 
@@ -23,6 +24,7 @@ InvalidInput; nothing is left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Final
@@ -52,6 +54,8 @@ CUSTOM_MARK: Final = f'"type":"{CUSTOM_CALL}"'.encode()
 SYSTEM, ASSISTANT, TOOL = Role.SYSTEM, Role.ASSISTANT, Role.TOOL
 
 ENCRYPTED: Final = "reasoning.encrypted_content"
+THOUGHTLESS: Final = re.compile(r"\bgpt-[34]|chatgpt-|\bgpt-5[0-9.]*-chat")
+"""Models that never think."""
 LOGPROBS: Final = "message.output_text.logprobs"
 
 MISSING: Final = {
@@ -97,7 +101,7 @@ def encode_body(
     if instructions is not None or dialect.needs_instructions:
         fields["instructions"] = instructions or ""
     fields["store"] = store
-    included = [] if stores else [ENCRYPTED]
+    included = [] if stores or THOUGHTLESS.search(model) else [ENCRYPTED]
     included += [LOGPROBS] if request.top_logprobs is not None else []
     if included or asked:
         fields["include"] = list(dict.fromkeys((*included, *(asked or ()))))

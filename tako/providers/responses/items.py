@@ -2,7 +2,7 @@
 
 | ours                         | on the wire                                                              |
 |------------------------------|--------------------------------------------------------------------------|
-| system, not at the beginning | a `message` with the role `system`                                       |
+| system, not at the beginning | a `message` with the role `system`, or `developer` (see Dialect)         |
 | user                         | a `message`: text alone as a string, otherwise a list of `input_...`      |
 | image                        | `input_image`: a `data:` URL or an address, and the detail               |
 | document                     | `input_file`: data with a name, an address, or an id; a text as text     |
@@ -57,7 +57,7 @@ def encode_items(message: Message, dialect: Dialect, *, stores: bool, custom: Co
     match message.role:
         case Role.SYSTEM:
             text = only_text(dialect.owner, message)
-            items = [_message("system", text)] if text else []
+            items = [_message(dialect.system_role, text)] if text else []
         case Role.USER:
             items = _user(message, dialect)
         case Role.ASSISTANT:

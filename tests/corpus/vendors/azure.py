@@ -37,18 +37,12 @@ def more(exchange: Exchange, response: ChatResponse) -> list[str]:
     wanted = {
         name
         for event in events(exchange)
-        for found in (event, *choices(event), event.get("response") or {})
+        for found in (event, *(event.get("choices") or ()), event.get("response") or {})
         for name in FILTERS
         if found.get(name)
     }
     missing = sorted(wanted - response.details.keys())
     return other.more(exchange, response) + [f"{name}: not in the details" for name in missing]
-
-
-def choices(event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The choices that are more than a piece of text: what stands beside each piece is not kept."""
-    found = event.get("choices") or []
-    return [choice for choice in found if not (choice.get("delta") or {}).get("content")]
 
 
 def events(exchange: Exchange) -> list[dict[str, Any]]:

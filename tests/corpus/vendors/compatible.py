@@ -46,9 +46,14 @@ def counts(exchange: Exchange, usage: Usage) -> Counts:
     if exchange.expected["usage"] is None and b'"x_groq"' in exchange.body:
         raw, usage = {}, Usage()  # the library does not look for it in there
     read, written = raw.get("prompt_tokens_details") or {}, raw.get("completion_tokens_details") or {}
+    output = usage.output_tokens
+    if preset_of(exchange) in ("xai", "gemini"):
+        output = raw.get("completion_tokens")  # without the reasoning, which is in the total and in ours
+        if output is not None and raw.get("total_tokens") != usage.total:
+            output = -1
     return {
         "input": usage.input_tokens,
-        "output": usage.output_tokens,
+        "output": output,
         "cached_input": usage.cache_read_tokens if read.get("cached_tokens") is not None else None,
         "cache_write": usage.cache_write_tokens if read.get("cache_write_tokens") is not None else None,
         "reasoning": usage.reasoning_tokens if written.get("reasoning_tokens") is not None else None,
@@ -71,6 +76,11 @@ def read(exchange: Exchange) -> Read:
     return read_body(body, kind)
 
 
+def one_answer(body: dict[str, Any]) -> dict[str, Any]:
+    """As `plain`, without an `n` of 1: that is what there is anyway, and some services know no `n`."""
+    return {name: value for name, value in plain(body).items() if (name, value) != ("n", 1)}
+
+
 COMPATIBLE = replace(
     OPENAI,
     name="compatible",
@@ -79,6 +89,6 @@ COMPATIBLE = replace(
     counts=counts,
     error_message=error_message,
     read=read,
-    plain=plain,
+    plain=one_answer,
     minimum=0.95,
 )

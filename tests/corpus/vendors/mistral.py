@@ -43,8 +43,12 @@ SAME = (
 
 
 def counts(exchange: Exchange, usage: Usage) -> Counts:
+    """The vendor counts sound that was heard beside its input, and we count all that was read."""
+    raw = usage.raw or {}
+    read = raw.get("prompt_tokens_details") or {}
+    sound = read.get("audio_tokens") or 0
     return {
-        "input": usage.input_tokens,
+        "input": None if usage.input_tokens is None else usage.input_tokens - sound,
         "output": usage.output_tokens,
         "cached_input": usage.cache_read_tokens,
         "cache_write": usage.cache_write_tokens,
