@@ -118,11 +118,9 @@ class NDJSONParser:
     def _cut(self, text: bytes) -> list[bytes]:
         """Cut whole lines apart, without their ends; stop at one that is too long."""
         every = text.split(b"\n")
-        if len(text) <= self._max_line_size and b"\r" not in text:
-            # The common case, in one go: no line is too long, and none is blank or begins with a blank.
-            plain = [line for line in every if line >= FIRST_LETTER]
-            if len(plain) == len(every):
-                return plain
+        # The common case, in one go: no line is too long, and none is blank or begins with a blank.
+        if len(text) <= self._max_line_size and b"\r" not in text and min(every) >= FIRST_LETTER:
+            return every
         lines: list[bytes] = []
         for line in every:
             if line[-1:] == b"\r":
