@@ -155,10 +155,11 @@ class _Response(HTTPResponse):
     """http.client skips any number of "100 Continue", and takes another 1xx, like 103, for the answer."""
 
     def begin(self) -> None:
-        file = self.fp
+        file: Any = self.fp
         if self.headers is not None or file is None:
             return
-        self.fp = _Head(file)
+        head: Any = _Head(file)
+        self.fp = head
         try:
             super().begin()
         finally:

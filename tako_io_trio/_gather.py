@@ -37,7 +37,7 @@ class Group(AsyncGroup):
 
     def _spawn(self, index: int, flow: Flow[Any]) -> None:
         assert self._nursery is not None
-        self._context.copy().run(partial(self._nursery.start_soon, self._drive, index, flow))
+        self._context.copy().run(self._nursery.start_soon, partial(self._drive, index, flow))
 
     async def _wait_for_news(self) -> None:
         await self._news.park()

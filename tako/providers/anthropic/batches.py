@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
 from pydantic_core import to_json
@@ -87,7 +87,10 @@ class MessageBatches:
         The ids are 1 to 64 letters, digits, "-" and "_", and no two are the same: that is checked
         before anything is sent. Handing in is not idempotent: after a TransportError look at `list`.
         """
-        pairs = requests.items() if isinstance(requests, Mapping) else requests
+        pairs = cast(
+            "Iterable[tuple[str, ChatRequest]]",
+            requests.items() if isinstance(requests, Mapping) else requests,
+        )
         return self._handle("POST", self._url, _create_body(pairs, self._params))
 
     def retrieve_flow(self, batch_id: str) -> Flow[MessageBatch]:

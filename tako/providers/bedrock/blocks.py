@@ -142,7 +142,7 @@ def encode_blocks(message: Message, names: Sequence[str] = ()) -> bytes:
     """The blocks of a message, joined by commas; `names` are those of its documents, in order."""
     if message.role is Role.SYSTEM:
         only_text(OWNER, message)
-    blocks_of = _ANSWER_BLOCKS if message.role is Role.ASSISTANT else _GIVEN_BLOCKS
+    blocks_of: dict[type, Any] = _ANSWER_BLOCKS if message.role is Role.ASSISTANT else _GIVEN_BLOCKS
     if message.role is Role.TOOL:
         blocks_of = {ToolResultPart: _result}
     left = iter(names)

@@ -302,9 +302,12 @@ class ChatDecoder(AnswerDecoder):
             self._take_text(value, chunks)
             return
         for block in value:
-            kind = "text" if type(block) is str else block.get("type", "text")
+            if type(block) is str:
+                self._take_text(block, chunks)
+                continue
+            kind = block.get("type", "text")
             if kind == "text":
-                self._take_text(block if type(block) is str else block["text"], chunks)
+                self._take_text(block["text"], chunks)
             elif kind in ("thinking", "reasoning"):
                 thoughts = block.get(kind) or block.get("summary") or ""
                 for thought in thoughts if type(thoughts) is list else (thoughts,):

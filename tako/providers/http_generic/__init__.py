@@ -92,7 +92,7 @@ class HttpGeneric(HttpProvider):
         self._stream = _config(StreamConfig, stream_config)
         self._whole_shape = Shape(_pointer("response_text_pointer", response_text_pointer).text, whole)
         self._stream_shape = Shape(self._stream.content_pointer, self._stream) if self._stream else None
-        self._reasons = {**REASONS, **_reasons(finish_reasons)}
+        self._reasons: dict[str, FinishReason] = {**REASONS, **_reasons(finish_reasons)}
         self._error = (
             None
             if error_message_pointer is None

@@ -103,7 +103,7 @@ class StreamConfig(ResponseConfig):
 
     kind: Literal["openai_sse", "ndjson"]
     content_pointer: JsonPointer
-    finish_reason_pointer: JsonPointer
+    finish_reason_pointer: JsonPointer  # pyright: ignore  # required here
     tool_call_index_pointer: JsonPointer = "/index"
     end: Literal["reason", "done", "eof"] = "reason"
 

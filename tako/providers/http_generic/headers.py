@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from tako.errors import InvalidInput
 from tako.providers import arguments
@@ -33,10 +33,10 @@ def given_values(
     """The headers whose values are known, and those whose functions are to be asked; raises InvalidInput."""
     known: list[tuple[str, str]] = []
     asked: list[tuple[str, Key]] = []
+    pairs: list[tuple[str, KeySource]]
     try:
-        pairs = [
-            (name, value) for name, value in (headers.items() if isinstance(headers, Mapping) else headers)
-        ]
+        given = headers.items() if isinstance(headers, Mapping) else headers
+        pairs = [(name, value) for name, value in cast("Iterable[tuple[str, KeySource]]", given)]
     except (TypeError, ValueError):
         raise InvalidInput(f"{owner}: headers should be pairs of a name and a value") from None
     for name, value in pairs:

@@ -23,6 +23,7 @@ be missing: it is not known then.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -69,12 +70,14 @@ class OllamaDecoder(AnswerDecoder):
         self._mark = ""
 
     def decode(self, data: bytes, chunks: list[ChatChunk]) -> None:
+        lines = self._lines.feed(data)
+        events: Iterable[Any]
+        try:
+            events = [from_json(line) for line in lines]
+        except ValueError:
+            events = (parse_json(line, "a line of the stream") for line in lines)  # up to the broken one
         append, has_called = chunks.append, self._last_call is not None
-        for line in self._lines.feed(data):
-            try:
-                event = from_json(line)
-            except ValueError:
-                event = parse_json(line, "a line of the stream")
+        for event in events:
             try:
                 message = event["message"]
                 text = message["content"]
