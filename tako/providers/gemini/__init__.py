@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -46,9 +47,9 @@ class _GoogleProvider(HttpProvider):
     _base: str
     """Up to the path of the model."""
 
+    @abstractmethod
     def _path_of(self, model: str) -> str:
         """The path of a model below the base."""
-        raise NotImplementedError
 
     def http_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
         model = request.model or self.model

@@ -44,6 +44,9 @@ class OpenText:
     __slots__ = ("_citations", "_extras", "_size", "_tail", "is_sealed", "pieces")
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self.pieces: list[str] = []
         self._size = 0
         self._extras: dict[str, Any] = {}
@@ -84,7 +87,7 @@ class OpenText:
         for extras in self._tail:
             blocks.append(TextBlock(TextPart(text="", replay=Replay(vendor=VENDOR, data=extras))))
         if self.pieces or self._tail:
-            self.__init__()  # type: ignore[misc]
+            self._clear()
         return blocks
 
 
@@ -94,6 +97,9 @@ class OpenThought:
     __slots__ = ("_extras", "_pieces", "is_begun")
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._pieces = Pieces()
         self._extras: dict[str, Any] = {}
         self.is_begun = False
@@ -108,7 +114,7 @@ class OpenThought:
         if not self.is_begun:
             return None
         text, extras = self._pieces.join(), self._extras
-        self.__init__()  # type: ignore[misc]
+        self._clear()
         if not text and not extras:
             return None
         replay = Replay(vendor=VENDOR, data=extras) if extras else None
