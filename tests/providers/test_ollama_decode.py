@@ -440,3 +440,42 @@ def check_valid(chunks: list[ChatChunk]) -> None:
     response, error = collect(chunks)
     assert ChatResponse.model_validate_json(response.model_dump_json()) == response
     assert not isinstance(error, InvalidInput)
+
+
+def test_lines_that_are_read_at_once_say_what_they_say_one_by_one() -> None:
+    """Any mixture of plain lines and odd ones, together and apart, gives the same chunks."""
+    plain = [
+        b'{"model":"m","created_at":"t","message":{"role":"assistant","content":"%b"},"done":false}' % text
+        for text in (
+            b"a",
+            b"",
+            b"\\n\\u00e9",
+            "\u00e9\u2028".encode(),
+            b'x\\"}',
+            b"\xff",
+            b"\\x",
+            b"\\ud800",
+            b"\x01",
+        )
+    ]
+    odd = [
+        b'{"model":"m","created_at":"t","message":{"role":"assistant","content":"b","thinking":"h"},"done":false}',
+        b'x{"model":"m","created_at":"t","message":{"role":"assistant","content":"c"},"done":false}',
+        b'{"model":"m","created_at":"t","message":{"role":"assistant","content":"d"},"done":false}}',
+        b'{"model":"m","created_at":"t","message":{"role":"assistant","content":"e"},"done":false},{}',
+        b'{"model":"m","created_at":"\xff","message":{"role":"assistant","content":"f"},"done":false}',
+    ]
+    chance = Random(7)
+    for _ in range(400):
+        body = b"".join(line + b"\n" for line in chance.choices(plain[:5], k=chance.randrange(6)))
+        body += b"".join(line + b"\n" for line in chance.sample(plain + odd, chance.randrange(3)))
+        body += chance.choice(plain) + b"\n"
+        together = told(streamed(OllamaDecoder(), [body]))
+        apart = told(streamed(OllamaDecoder(), [line + b"\n" for line in body.split(b"\n")[:-1]]))
+        assert together == apart
+
+
+def test_plain_lines_are_a_message_even_if_the_last_object_has_none() -> None:
+    body = b'{"model":"m","created_at":"t","message":{"role":"assistant","content":"hi"},"done":false}\n'
+    response, error = collect(streamed(OllamaDecoder(), [body, b'{"done":true,"done_reason":"stop"}\n']))
+    assert (response.text, error) == ("hi", None)

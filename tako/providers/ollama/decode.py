@@ -15,6 +15,9 @@ A whole answer is one object; a stream is many of the same, with pieces of the m
 `message` is that of /api/chat; `response` and `thinking` beside it are those of /api/generate, which
 is read here as well, though tako does not ask for it.
 
+Nearly all lines of a stream are a piece of text, spelled alike: those are read many at once, in half
+the time, by `plain_texts`. Everything else goes line by line, and so do they beside anything else.
+
 Calls come whole, with their arguments as an object. Servers from before 2025-11 give them no id, so
 one is made from what tells this answer from every other: the moment it was made, and what was
 counted and timed. Prompts that were cached are counted by newer servers only, so that a count may
@@ -23,7 +26,7 @@ be missing: it is not known then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -51,6 +54,13 @@ REASONS: Final[dict[str, FinishReason]] = {
 COUNTS: Final[tuple[str, ...]] = ("prompt_eval_count", "eval_count")
 TIMES: Final[tuple[str, ...]] = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 """In nanoseconds."""
+PLAIN: Final = re.compile(
+    rb'\n\{"model":"[ !#-\[\]-~]+","created_at":"[ !#-\[\]-~]*","message":\{"role":"assistant",'
+    rb'"content":"([^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*)"\},"done":false\}(?=\n|\Z)'
+).findall
+"""The content of each line that is a piece of text and nothing else, as it is written."""
+MANY: Final = 4
+"""Lines from which on it pays to read them at once."""
 CALL_FIELDS: Final = frozenset(("id", "type", "function"))
 
 
@@ -71,25 +81,30 @@ class OllamaDecoder(AnswerDecoder):
 
     def decode(self, data: bytes, chunks: list[ChatChunk]) -> None:
         lines = self._lines.feed(data)
-        events: Iterable[Any]
-        try:
-            events = [from_json(line) for line in lines]
-        except ValueError:
-            events = (parse_json(line, "a line of the stream") for line in lines)  # up to the broken one
-        append, has_called = chunks.append, self._last_call is not None
-        for event in events:
+        texts = plain_texts(lines) if self._last_call is None else None
+        if texts is not None:
+            self._has_message = True
+            self._model = from_json(lines[-1])["model"]
+            chunks += [TextDelta(text) for text in texts if text]
+            lines = []
+        for line in lines:
+            try:
+                event = from_json(line)
+            except ValueError:
+                event = parse_json(line, "a line of the stream")
             try:
                 message = event["message"]
                 text = message["content"]
-                # The common case has no field but these, so that a count of them tells it.
-                plain = len(event) == 4 and len(message) == 2 and "role" in message and not has_called
-                if plain and type(text) is str and text and event["done"] is False:
-                    append(TextDelta(text))
+                # A piece of text in another spelling has no field but these: a count of them tells it.
+                plain = len(event) == 4 and len(message) == 2 and "role" in message
+                if plain and type(text) is str and text and event["done"] is False and not self._last_call:
+                    chunks.append(TextDelta(text))
+                    self._has_message = True
+                    self._model = known_text(event["model"]) or self._model
                     continue
             except (KeyError, TypeError):
                 pass  # not the common case, so `_read` finds out what it is
             self._read(event, chunks)
-            has_called = self._last_call is not None
             if event.get("done") is True:
                 self._end(event, chunks)
                 return
@@ -151,6 +166,25 @@ class OllamaDecoder(AnswerDecoder):
             call_id = f"call_{self._mark}_{len(ids)}"
         ids.add(call_id)
         return call_id
+
+
+def plain_texts(lines: list[bytes]) -> list[str] | None:
+    """The texts of lines of which each is as servers write nearly all of them; None if any is not.
+
+    A match is a whole line, for it begins behind a line end, stops before one, and holds none. So there
+    are as many matches as lines only if every line is plain, and what is read does not depend on how
+    many lines came together. What may be wrong inside of a text, JSON finds out for all of them at once.
+    """
+    if len(lines) < MANY:
+        return None
+    found = PLAIN(b"\n".join((b"", *lines)))
+    if len(found) != len(lines):
+        return None
+    try:
+        texts: list[str] = from_json(b'["%b"]' % b'","'.join(found))
+    except ValueError:
+        return None  # to be told of where the line is read by itself
+    return texts
 
 
 def _checked_text(text: Any) -> str:
