@@ -13,7 +13,8 @@ adapters, the simulator, a recorder, a test that sends replies by hand.
 | Resolve | addresses           | asks the resolver for every address of a host                    |
 | Call    | its return value    | runs user code; an `async def` is awaited                        |
 | Gather  | list of outcomes    | runs flows side by side; none outlives it                        |
-| Within  | the flow's result   | runs a flow under a limit of time, or throws TimedOut            |
+| Within  | the flow's result   | runs a flow under a limit of time, or a token of its own; throws |
+|         |                     | TimedOut or Interrupted                                          |
 | Sleep   | None                |                                                                  |
 | Now     | seconds since epoch | never goes back within a run                                     |
 | Entropy | bytes               | the only chance there is                                         |
@@ -29,7 +30,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from tako.cancellation import CancellationToken
 
 __all__ = [
     "Call",
@@ -179,8 +183,15 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    seconds: float
+    """Run a flow until its time is up, or its token is cancelled; None is no limit of that kind.
+
+    A flow that was stopped is thrown Cancelled and may still return something: that is the
+    `partial` of the error which its parent gets, TimedOut or Interrupted.
+    """
+
+    seconds: float | None
     flow: Flow[Any]
+    token: CancellationToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +262,9 @@ def gather(
     return outcomes
 
 
-def within(seconds: float, flow: Flow[T]) -> Flow[T]:
-    """The flow's result; raises TimedOut, whose `partial` is what the flow still gave back."""
-    result: T = yield Within(seconds, flow)
+def within(seconds: float | None, flow: Flow[T], token: CancellationToken | None = None) -> Flow[T]:
+    """The flow's result; raises TimedOut or Interrupted, whose `partial` is what the flow still gave back."""
+    result: T = yield Within(seconds, flow, token)
     return result
 
 

@@ -12,11 +12,13 @@ from typing import Any
 
 __all__ = [
     "Cancelled",
+    "Interrupted",
     "InvalidInput",
     "OutputInvalid",
     "ProtocolError",
     "ProviderError",
     "RateLimited",
+    "SteeringError",
     "TakoError",
     "TimedOut",
     "ToolError",
@@ -125,6 +127,14 @@ class Cancelled(TakoError):
     def __init__(self, message: str = "cancelled", *, abandoned: bool = False, **fields: Any) -> None:
         super().__init__(message, **fields)
         self.abandoned = abandoned
+
+
+class Interrupted(TakoError):
+    """A part of the work was stopped by a token of its own; what is around it goes on."""
+
+
+class SteeringError(TakoError):
+    """A handle could not do what it was asked; `code` says why: "no_active_turn", "turn_mismatch", ..."""
 
 
 class ToolError(TakoError):

@@ -1,16 +1,21 @@
 """Steps: the state of a flow that is being driven. Every driver holds one per flow.
 
-A flow under `Within` is a flow inside a flow with a deadline, so the state is a stack of frames.
-The driver performs what `send` or `throw` return and knows nothing of nesting, deadlines or the
-rules of cancelling; those are here, once, for all adapters and the simulator.
+A flow under `Within` is a flow inside a flow with a deadline or a token, so the state is a stack of
+frames. The driver performs what `send` or `throw` return and knows nothing of nesting, deadlines or
+the rules of cancelling; those are here, once, for all adapters and the simulator.
 
-| state     | how it is reached                         | what the flow gets at its next wait       |
-|-----------|-------------------------------------------|-------------------------------------------|
-| running   | from the start                            | replies                                   |
-| expired   | a frame's deadline passed (`interrupt`)   | Cancelled, until that frame ends; then its |
-|           |                                           | parent gets TimedOut and is running again  |
-| cancelled | the token was cancelled, or `cancel()`    | Cancelled, until the flow ends             |
-| ended     | the flow returned or raised               |                                           |
+| state       | how it is reached                          | what the flow gets at its next wait         |
+|-------------|--------------------------------------------|---------------------------------------------|
+| running     | from the start                             | replies                                     |
+| expired     | a frame's deadline passed (`interrupt`)    | Cancelled, until that frame ends; then its  |
+|             |                                            | parent gets TimedOut and is running again   |
+| interrupted | a frame's own token was cancelled          | the same, but the parent gets Interrupted   |
+| cancelled   | the run's token was cancelled, `cancel()`  | Cancelled, until the flow ends              |
+| ended       | the flow returned or raised                |                                             |
+
+`token` is at any moment that of the innermost frame, which is cancelled with each token around it. So
+what a driver derives from it (the token of a Call, those of children) is stopped by all of them; and
+whatever the driver waits for inside a frame with a token is cut short when `wake` is called.
 
 Invariants. An effect is only handed to the driver while its frame is running, but for Emit, which
 is always allowed: a cancelled flow may still say what it has. A flow that swallows Cancelled for
@@ -26,7 +31,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
 from tako.effects import Effect, Emit, Failed, Flow, Within
-from tako.errors import Cancelled, TimedOut
+from tako.errors import Cancelled, Interrupted, TimedOut
 
 __all__ = ["Returned", "Steps"]
 
@@ -53,22 +58,33 @@ class Returned(Generic[T]):
         return self.value
 
 
+def _nothing() -> None:
+    """The waking of a driver that looks at `must_stop` by itself; the undoing of no link."""
+
+
 @dataclass(slots=True)
 class _Frame:
     flow: Flow[Any]
     deadline: float | None
+    token: CancellationToken | None
     seconds: float | None = None
-    expired: bool = False
+    unlink: Callable[[], None] = _nothing
+    """Takes the frame's token from what cancels it."""
+    owns_token: bool = False
+    stopped: type[TimedOut] | type[Interrupted] | None = None
+    """What the parent is to get, once the frame has ended."""
     refusals: int = 0
 
 
 class Steps(Generic[T]):
     """A flow on its way: `send` or `throw`, perform what comes back, and again.
 
-    `clock` is the driver's monotonic clock; it is read only where a Within asks for it.
+    `clock` is the driver's monotonic clock; it is read only where a Within asks for it. `wake` is
+    called when the token of a frame is cancelled, from any thread: look at `must_stop`, and if it is
+    True cut short what is waited for.
     """
 
-    __slots__ = ("_cancelled", "_clock", "_frames", "_resume", "deadline", "token")
+    __slots__ = ("_cancelled", "_clock", "_frames", "_resume", "_wake", "deadline", "scopes", "token")
 
     def __init__(
         self,
@@ -76,14 +92,19 @@ class Steps(Generic[T]):
         clock: Callable[[], float],
         token: CancellationToken | None = None,
         deadline: float | None = None,
+        wake: Callable[[], None] = _nothing,
     ) -> None:
-        self._frames = [_Frame(flow, deadline)]
+        self._frames = [_Frame(flow, deadline, token)]
+        self._wake = wake
         self._resume = flow.send  # the innermost flow's, kept at hand for the hot path
         self._clock = clock
         self._cancelled = False
         self.token = token
+        """What stops the innermost flow."""
         self.deadline = deadline
         """When the innermost flow has to be done, on the driver's clock."""
+        self.scopes = 0
+        """How many frames have a token of their own."""
 
     def send(self, reply: Any) -> Effect | Returned[T]:
         """Resume with a reply: the next effect to perform, or Returned. Raises what the flow raises."""
@@ -138,8 +159,10 @@ class Steps(Generic[T]):
     def close(self) -> None:
         """Close what is left of the flow, innermost first, all of it whatever one of them raises."""
         if self._frames:
+            frame = self._frames.pop()
             try:
-                self._frames.pop().flow.close()
+                frame.unlink()
+                frame.flow.close()
             finally:
                 self.close()
 
@@ -151,14 +174,18 @@ class Steps(Generic[T]):
         return self.deadline is not None and self._clock() >= self.deadline
 
     def _reason(self) -> Cancelled:
-        """Why the wait was cut short; marks the outermost frame whose time is up."""
-        if self._cancelled or (self.token is not None and self.token.is_cancelled):
+        """Why the wait was cut short; marks the outermost frame that is to be stopped."""
+        run = self._frames[0].token
+        if self._cancelled or (run is not None and run.is_cancelled):
             self._cancelled = True
             return Cancelled()
         moment = self._clock()
         for frame in self._frames:
+            if frame.owns_token and frame.token is not None and frame.token.is_cancelled:
+                frame.stopped = Interrupted
+                return Cancelled("cancelled: interrupted")
             if frame.deadline is not None and moment >= frame.deadline:
-                frame.expired = True
+                frame.stopped = TimedOut
                 return Cancelled("cancelled: the time limit was reached")
         return Cancelled()
 
@@ -186,13 +213,30 @@ class Steps(Generic[T]):
             return self._refuse(effect)
         if type(effect) is not Within:
             return effect
-        deadline = self._clock() + effect.seconds
-        if self.deadline is not None:
-            deadline = min(deadline, self.deadline)
-        self.deadline = deadline
-        self._frames.append(_Frame(effect.flow, deadline, effect.seconds))
+        if effect.seconds is not None:
+            deadline = self._clock() + effect.seconds
+            self.deadline = deadline if self.deadline is None else min(deadline, self.deadline)
+        frame = _Frame(effect.flow, self.deadline, self.token, effect.seconds)
+        self._frames.append(frame)
+        if effect.token is not None:
+            self._link(frame, effect.token)
         self._resume = effect.flow.send
         return self._resume, None
+
+    def _link(self, frame: _Frame, own: CancellationToken) -> None:
+        """Give the frame a token that is cancelled with its own, and with the one around it."""
+        token = self.token.child() if self.token is not None else CancellationToken()
+        frame.token, frame.owns_token = token, True
+        self.token = token
+        self.scopes += 1
+        undo, unwake = own.on_cancel(token.cancel), token.on_cancel(self._wake)
+
+        def unlink() -> None:
+            undo()
+            unwake()
+            token.detach()
+
+        frame.unlink = unlink
 
     def _refuse(self, effect: Effect) -> _Resumption | Returned[T]:
         """There is no more waiting: throw the reason, and close the flow that will not hear it."""
@@ -212,16 +256,25 @@ class Steps(Generic[T]):
     def _pop(self, value: Any, error: Exception | None) -> _Resumption | Returned[T]:
         """The innermost flow has ended: resume its parent with the result."""
         frame = self._frames.pop()
-        self.deadline = self._frames[-1].deadline if self._frames else None
         if not self._frames:
+            self.deadline = None
             if error is not None:
                 raise error
             return Returned(value)
-        parent = self._frames[-1].flow
-        self._resume = parent.send
-        if frame.expired and (error is None or isinstance(error, Cancelled)):
+        around = self._frames[-1]
+        self.deadline, self.token = around.deadline, around.token
+        if frame.owns_token:
+            self.scopes -= 1
+            frame.unlink()
+        self._resume = around.flow.send
+        if frame.stopped is not None and (error is None or isinstance(error, Cancelled)):
             partial = error.partial if isinstance(error, Cancelled) else value
-            late = TimedOut(f"not done within {frame.seconds:g} seconds", partial=partial)
-            late.__cause__ = error
-            error = late
-        return (parent.send, value) if error is None else (parent.throw, error)
+            words = (
+                "interrupted"
+                if frame.stopped is Interrupted
+                else f"not done within {frame.seconds:g} seconds"
+            )
+            stopped = frame.stopped(words, partial=partial)
+            stopped.__cause__ = error
+            error = stopped
+        return (around.flow.send, value) if error is None else (around.flow.throw, error)

@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tako.fetching import UrlPolicy
     from tako.providers.anthropic import Anthropic, AnthropicBedrock, AnthropicVertex
     from tako.providers.base import Provider
     from tako.providers.bedrock import Bedrock
     from tako.providers.fake import Fake
-    from tako.providers.fetching import UrlPolicy
     from tako.providers.gemini import Gemini, Vertex
     from tako.providers.http_generic import HttpGeneric
     from tako.providers.mistral import Mistral
@@ -65,16 +65,19 @@ _HOMES = {
     "OpenAIResponses": "openai",
     "Provider": "base",
     "PythonProvider": "python",
-    "UrlPolicy": "fetching",
     "Vertex": "gemini",
 }
 
 
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
-    if home is None:
+    if name == "UrlPolicy":  # for what providers fetch, and not for them alone
+        module = import_module("tako.fetching")
+    elif home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    else:
+        module = import_module(f"{__name__}.{home}")
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

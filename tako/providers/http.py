@@ -40,7 +40,7 @@ from tako.providers.credentials import Key, KeySource
 from tako.providers.refusals import rate_limits_of, refusal, request_id_of
 
 if TYPE_CHECKING:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
 __all__ = ["HttpProvider", "parse_json", "read_whole"]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tako.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
 __all__ = ["prefetch_policy"]
 
@@ -60,7 +60,7 @@ def prefetch_policy(
 
 
 def _policy(owner: str, given: dict[str, tuple[str, Any]]) -> UrlPolicy:
-    from tako.providers.fetching import UrlPolicy  # few ask for it, and it brings a good deal
+    from tako.fetching import UrlPolicy  # few ask for it, and it brings a good deal
 
     for name, (field, value) in given.items():
         try:
@@ -72,7 +72,7 @@ def _policy(owner: str, given: dict[str, tuple[str, Any]]) -> UrlPolicy:
 
 
 def _own_policy(owner: str, policy: object) -> UrlPolicy:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
     if not isinstance(policy, UrlPolicy):
         raise InvalidInput(

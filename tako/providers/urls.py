@@ -25,7 +25,7 @@ from tako.parts import (
     ToolResultPart,
     VideoPart,
 )
-from tako.providers.fetching import Fetched, UrlPolicy, fetch
+from tako.fetching import Fetched, UrlPolicy, fetch
 
 __all__ = ["data_of", "fetched_media", "inline_image"]
 

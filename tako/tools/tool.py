@@ -1,29 +1,39 @@
 """Tool and @tool: a Python function becomes something that a model can call.
 
-A tool is one of five shapes, found out from the function: plain, `async def`, generator, async
-generator, or none at all (external: somebody else performs it, and the run pauses). What a
-generator yields is progress; its return value is the result, or else the last thing it yielded.
+| shape      | how it is told                 | how it runs                                                     |
+|------------|--------------------------------|-----------------------------------------------------------------|
+| plain      | a function                     | called through the driver                                       |
+| async      | `async def`                    | awaited by the driver                                           |
+| generator  | it returns an iterator, of     | each step through the driver; what it yields is progress, what  |
+|            | either kind                    | it returns is the result, or else the last thing it yielded     |
+| flow       | `Tool.from_flow`               | a generator of effects, run as a part of the agent's own flow   |
+| external   | `Tool.external`                | somebody else performs it, and the run pauses                   |
 
-`invoke` is a flow: it checks the arguments, calls the function through the driver, and makes JSON
-of what comes back. All that goes wrong in there is a ToolError or the function's own exception;
-the agent answers both to the model.
+`invoke` is a flow: it checks the arguments, runs the tool, and gives back JSON, or a ToolOutput with
+what is more than JSON: parts that the model can see, an error in words, a cache mark. All that goes
+wrong in there is a ToolError or the function's own exception; the agent answers both to the model.
+
+A generator that waits at a `yield` when its call is cancelled gets Cancelled there, and what it then
+returns is the result: so it can say how far it has come.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias, cast, overload
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, cast, overload
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tako.cancellation import CancellationToken
 from tako.effects import Call, Emit, Flow
-from tako.errors import InvalidInput, ToolError
+from tako.errors import Cancelled, InvalidInput, ToolError
 from tako.models import CacheControl, ToolSchema
+from tako.parts import DocumentPart, ImagePart, ImageUrlPart, TextPart
 from tako.tools.context import ToolContext
 from tako.tools.docstring import read_docstring
+from tako.tools.output import ToolOutput
 from tako.tools.signature import Signature, underlying
 
 __all__ = ["Tool", "tool"]
@@ -35,6 +45,10 @@ PLAIN = frozenset((str, int, float, bool, type(None), dict, list, tuple))
 """Types of results that are no iterators: asking an abstract class costs more than all the rest."""
 
 
+SHOWN = frozenset((TextPart, ImagePart, ImageUrlPart, DocumentPart))
+"""Parts that a tool may return as they are, one or a list of them, for the model to see."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Exhausted:
     value: Any
@@ -44,11 +58,18 @@ class Tool:
     """A function with the words and the schema that a model needs to call it.
 
     read_only    it changes nothing, so it may run side by side with other such calls
+    concurrent   it changes something, and may all the same run side by side with others of its kind
     approval     each call waits until somebody has approved it
+    timeout      seconds that one call may take
+    max_output   characters of a result that the model gets to read; the agent's limit if None
+    recursive    it runs an agent, which calls tools itself
     function     None for an external tool: the run pauses and the caller gives the result
     """
 
-    __slots__ = ("_signature", "approval", "function", "name", "read_only", "schema")
+    __slots__ = (
+        "_signature", "approval", "concurrent", "function", "is_flow", "max_output", "name",
+        "read_only", "recursive", "schema", "timeout",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -59,10 +80,15 @@ class Tool:
         input_schema: Mapping[str, Any] | None = None,
         read_only: bool = False,
         approval: bool = False,
+        concurrent: bool = False,
+        timeout: float | None = None,
+        max_output: int | None = None,
         cache_control: CacheControl | None = None,
     ) -> None:
         if function is not None and not callable(function):
             raise InvalidInput(f"tool: expected a function, not {type(function).__name__}")
+        _require_positive("timeout", timeout)
+        _require_positive("max_output", max_output)
         name = name or getattr(function, "__name__", "")
         if not isinstance(name, str):
             raise InvalidInput(f"tool: name should be text, not {type(name).__name__}")
@@ -75,7 +101,12 @@ class Tool:
         self.function = function
         self.name = name
         self.read_only = read_only
+        self.concurrent = concurrent
         self.approval = approval
+        self.timeout = timeout
+        self.max_output = max_output
+        self.recursive = False
+        self.is_flow = False
         self.schema = ToolSchema(
             name=name,
             description=description if description is not None else told,
@@ -90,6 +121,20 @@ class Tool:
         """A tool that somebody else performs: the run ends with the calls as `result.pending`."""
         return cls(None, name=name, description=description, input_schema=input_schema, read_only=read_only)
 
+    @classmethod
+    def from_flow(cls, function: Callable[..., Flow[Any]], **options: Any) -> Tool:
+        """A tool that asks for effects itself, instead of doing I/O: as parts of tako do.
+
+        `function` makes the flow of one call; `options` are those of Tool.
+        """
+        made = cls(function, **options)
+        made.is_flow = True
+        return made
+
+    @property
+    def tool_class(self) -> Literal["read_only", "mutating"]:
+        return "read_only" if self.read_only else "mutating"
+
     def __repr__(self) -> str:
         return f"<Tool {self.name}>"
 
@@ -102,7 +147,8 @@ class Tool:
     def invoke(
         self, arguments: Any, make_context: Callable[[], ToolContext], progress: Progress | None = None
     ) -> Flow[Any]:
-        """Run the tool and return JSON; raises ToolError, Cancelled, or what the function raised.
+        """Run the tool and return JSON or a ToolOutput; raises ToolError, Cancelled, or what the
+        function raised.
 
         `make_context` is called for tools that want one; without `progress` nothing is shown.
         """
@@ -110,6 +156,8 @@ class Tool:
             raise InvalidInput(f"tool {self.name!r} is performed elsewhere")
         context = None if self._signature.context_name is None else make_context()
         positional, keywords = self._signature.check(arguments, context)
+        if self.is_flow:
+            return self._checked((yield from self.function(*positional, **keywords)))
         if context is None:
             value = yield Call(self.function, positional, keywords)
         else:
@@ -117,6 +165,17 @@ class Tool:
         if type(value) not in PLAIN and isinstance(value, Iterator | AsyncIterator):
             step = _next if isinstance(value, Iterator) else _anext
             value = yield from _drain(value, step, context or make_context(), progress)
+        return self._checked(value)
+
+    def _checked(self, value: Any) -> Any:
+        """JSON, or a ToolOutput whose value is JSON."""
+        kind = type(value)
+        if kind is ToolOutput:
+            return value if value.value is None else replace(value, value=self._json(value.value))
+        if kind in SHOWN:
+            return ToolOutput.of((value,))
+        if (kind is list or kind is tuple) and value and all(type(item) in SHOWN for item in value):
+            return ToolOutput.of(value)
         return self._json(value)
 
     def _json(self, value: Any) -> Any:
@@ -146,7 +205,10 @@ def _drain(
     last: Any = None
     try:
         while True:
-            item = yield _linked(context.cancel, step, (source,), {})
+            try:
+                item = yield _linked(context.cancel, step, (source,), {})
+            except Cancelled as error:
+                item = _last_words(source, error)
             if type(item) is _Exhausted:
                 return last if item.value is None else item.value
             last = item
@@ -156,6 +218,24 @@ def _drain(
         close = getattr(source, "close", None)
         if close is not None and not getattr(source, "gi_running", False):
             close()
+
+
+def _last_words(source: Any, error: Cancelled) -> _Exhausted:
+    """What a generator returns that is told of the cancel where it waits; raises the cancel otherwise."""
+    throw = getattr(source, "throw", None)
+    if throw is None or error.abandoned or getattr(source, "gi_running", False):
+        raise error
+    try:
+        throw(error)
+    except StopIteration as stop:
+        if stop.value is not None:
+            return _Exhausted(stop.value)
+    raise error
+
+
+def _require_positive(name: str, value: float | None) -> None:
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value <= 0):
+        raise InvalidInput(f"tool: {name} should be a positive number, not {value!r}")
 
 
 def _next(source: Iterator[Any]) -> Any:
@@ -215,6 +295,9 @@ def tool(
     description: str | None = None,
     read_only: bool = False,
     approval: bool = False,
+    concurrent: bool = False,
+    timeout: float | None = None,
+    max_output: int | None = None,
     cache_control: CacheControl | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 

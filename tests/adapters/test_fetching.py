@@ -24,7 +24,7 @@ import tako_io_sync
 import tako_io_trio
 from tako.effects import Flow, Resolve, Within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
-from tako.providers.fetching import Fetched, UrlPolicy, fetch
+from tako.fetching import Fetched, UrlPolicy, fetch
 from tako.testing import Answer, Pause, ScriptedVendor
 from tako_io_sync.loopback import LoopbackServer
 from tests.adapters.async_kit import read_head, serving

@@ -20,7 +20,7 @@ from tako.providers import Anthropic, AnthropicBedrock, AnthropicVertex, Provide
 from tako.providers.anthropic.bedrock import METRICS, BedrockMessagesDecoder
 from tako.providers.anthropic.decode import MessagesDecoder
 from tako.providers.anthropic.messages import MessagesProvider
-from tako.providers.fetching import UrlPolicy
+from tako.fetching import UrlPolicy
 from tako.testing import Answer, ScriptedVendor, Simulator
 from tako.testing.conformance import check_truncation
 from tako.wire.eventstream import encode_frame

@@ -35,7 +35,7 @@ from tako.models import (
     VideoPart,
 )
 from tako.providers import Bedrock
-from tako.providers.fetching import UrlPolicy
+from tako.fetching import UrlPolicy
 from tako.testing import strategies
 from tests.support.vendor_types import library
 

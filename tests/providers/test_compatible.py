@@ -27,7 +27,7 @@ from tako.models import (
 )
 from tako.providers import OpenAICompatible
 from tako.providers.chat_completions.dialect import FLAGS
-from tako.providers.fetching import UrlPolicy
+from tako.fetching import UrlPolicy
 from tako.providers.openai import presets
 from tako.providers.openai.presets import PRESETS
 from tako.testing import strategies

@@ -31,7 +31,7 @@ from tako.models import (
     Usage,
 )
 from tako.providers import Ollama
-from tako.providers.fetching import UrlPolicy
+from tako.fetching import UrlPolicy
 from tako.providers.ollama.encode import CODEC
 from tako.providers.prefetch import prefetch_policy
 from tako.testing import strategies

@@ -20,7 +20,7 @@ from tako.parts import (
     ToolResultPart,
     VideoPart,
 )
-from tako.providers.fetching import UrlPolicy
+from tako.fetching import UrlPolicy
 from tako.providers.urls import data_of, fetched_media, inline_image
 from tako.testing import Answer, ReceivedRequest, ScriptedVendor, Simulator
 

@@ -51,7 +51,7 @@ from tako.providers.prefetch import prefetch_policy
 from tako.wire.eventstream import EventStreamParser, Frame
 
 if TYPE_CHECKING:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
 __all__ = ["AnthropicBedrock", "BedrockMessagesDecoder"]
 

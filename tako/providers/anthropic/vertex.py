@@ -35,7 +35,7 @@ from tako.providers.credentials import KeySource
 from tako.providers.prefetch import prefetch_policy
 
 if TYPE_CHECKING:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
 __all__ = ["AnthropicVertex"]
 

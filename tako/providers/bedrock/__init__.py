@@ -18,7 +18,7 @@ from tako.providers.http import HttpProvider
 from tako.providers.prefetch import prefetch_policy
 
 if TYPE_CHECKING:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
 __all__ = ["Bedrock"]
 

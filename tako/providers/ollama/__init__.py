@@ -17,7 +17,7 @@ from tako.providers.ollama.encode import OWNER, encode_body
 from tako.providers.prefetch import prefetch_policy
 
 if TYPE_CHECKING:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
 __all__ = ["Ollama"]
 

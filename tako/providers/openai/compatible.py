@@ -32,7 +32,7 @@ from tako.providers.openai.presets import PRESETS, TOLERANT, Preset
 from tako.providers.prefetch import prefetch_policy
 
 if TYPE_CHECKING:
-    from tako.providers.fetching import UrlPolicy
+    from tako.fetching import UrlPolicy
 
 __all__ = ["OpenAICompatible"]
 

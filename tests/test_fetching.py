@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tako.effects import Close, Emit, Flow, HttpHead, HttpRequest, Receive, Resolve, Send, Within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
-from tako.providers.fetching import Fetched, UrlPolicy, fetch
+from tako.fetching import Fetched, UrlPolicy, fetch
 from tako.testing import ANY, Answer, Pause, Playbook, ScriptedVendor, Simulator
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
