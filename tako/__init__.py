@@ -15,15 +15,28 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tako import effects, errors, events, models, orchestrators, providers, testing, tools
+    from tako import (
+        effects,
+        errors,
+        events,
+        model_names,
+        models,
+        orchestrators,
+        providers,
+        steering,
+        testing,
+        tools,
+    )
     from tako.cancellation import CancellationToken
     from tako.errors import (
         Cancelled,
+        Interrupted,
         InvalidInput,
         OutputInvalid,
         ProtocolError,
         ProviderError,
         RateLimited,
+        SteeringError,
         TakoError,
         TimedOut,
         ToolError,
@@ -44,23 +57,30 @@ if TYPE_CHECKING:
     )
     from tako.orchestrators.agent_run import AgentRun
     from tako.orchestrators.decisions import Answered, Approved, Denied
+    from tako.orchestrators.gate import ApprovalRequest
     from tako.orchestrators.result import RunResult
     from tako.orchestrators.single_agent import SingleAgent
+    from tako.orchestrators.sub_agent import SubAgent
     from tako.providers.catalogue import provider
-    from tako.tools import Tool, ToolContext, tool
+    from tako.steering import Steering
+    from tako.tools import CallPattern, ConcurrencyConfig, Tool, ToolContext, ToolOutput, ToolPolicy, tool
 
 __all__ = [
     "AgentRun",
     "Answered",
+    "ApprovalRequest",
     "Approved",
     "CacheControl",
+    "CallPattern",
     "CancellationToken",
     "Cancelled",
     "Capabilities",
     "ChatRequest",
     "ChatResponse",
+    "ConcurrencyConfig",
     "ContentPart",
     "Denied",
+    "Interrupted",
     "InvalidInput",
     "Message",
     "OutputInvalid",
@@ -71,22 +91,29 @@ __all__ = [
     "Role",
     "RunResult",
     "SingleAgent",
+    "Steering",
+    "SteeringError",
+    "SubAgent",
     "TakoError",
     "Thinking",
     "TimedOut",
     "Tool",
     "ToolContext",
     "ToolError",
+    "ToolOutput",
+    "ToolPolicy",
     "ToolSchema",
     "TransportError",
     "Usage",
     "effects",
     "errors",
     "events",
+    "model_names",
     "models",
     "orchestrators",
     "provider",
     "providers",
+    "steering",
     "testing",
     "tool",
     "tools",
@@ -96,16 +123,19 @@ __version__ = "0.1.0"
 
 _NAMES_OF = {
     "cancellation": "CancellationToken",
-    "errors": "Cancelled InvalidInput OutputInvalid ProtocolError ProviderError RateLimited TakoError "
-    "TimedOut ToolError TransportError",
+    "errors": "Cancelled Interrupted InvalidInput OutputInvalid ProtocolError ProviderError RateLimited "
+    "SteeringError TakoError TimedOut ToolError TransportError",
     "models": "CacheControl Capabilities ChatRequest ChatResponse ContentPart Message Principal Role "
     "Thinking ToolSchema Usage",
     "orchestrators.agent_run": "AgentRun",
     "orchestrators.decisions": "Answered Approved Denied",
     "orchestrators.result": "RunResult",
+    "orchestrators.gate": "ApprovalRequest",
     "orchestrators.single_agent": "SingleAgent",
+    "orchestrators.sub_agent": "SubAgent",
+    "steering": "Steering",
     "providers.catalogue": "provider",
-    "tools": "Tool ToolContext tool",
+    "tools": "CallPattern ConcurrencyConfig Tool ToolContext ToolOutput ToolPolicy tool",
 }
 _HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}
 

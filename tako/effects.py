@@ -22,7 +22,9 @@ adapters, the simulator, a recorder, a test that sends replies by hand.
 Invariants. The set is closed: a new provider, tool or orchestrator is a new flow. A reply is a
 plain value; an exchange is known to a flow by its number alone. A driver throws TakoErrors into a
 flow (and, for Call, what the function raised). Cleanup is never an effect: exchanges that a flow
-leaves open are closed by the driver when the flow ends.
+leaves open are closed by the driver when the flow ends. A flow under Within that ends well leaves
+them to its parent; one that was stopped, or failed, to nobody: they are closed then. Only the wait
+that is in flight is cut short, so what the parent had opened before can still be received from.
 """
 
 from __future__ import annotations

@@ -6,8 +6,12 @@ of the original tako. The set is open: a reader that meets an unknown kind skips
 Order of chunks (contract 2): any number of chunks, then at most one ChatError, then exactly one
 ChatEnd. A ToolCall comes once, whole, when the vendor has finished it (contract 3).
 
-Order of events in a run: for each step a StepStart, then text and thinking as they come, then for
-each call a ToolCallStart, its ToolProgress, and its ToolCallResult; the last one is Final.
+Order of events in a run: for each step a StepStart, then text and thinking as they come. Then for
+each call of the step, in the model's order, its ToolCallStart and its ToolCallPending, all before the
+first of them runs; then for each call a ToolCallDecided, if anybody had to decide on it, its
+ToolProgress, and its ToolCallResult, those of calls that run side by side mixed. The last event is
+Final. What the user does with a Steering handle is told at the next boundary of the run: before the
+next StepStart, or before Final. The events of a sub-agent come as SubAgentEvents, each with its path.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
         Choice,
         FinishReason,
         ImagePart,
+        Message,
         OpaquePart,
         TextPart,
         ThinkingPart,
@@ -31,29 +36,48 @@ if TYPE_CHECKING:
         VideoPart,
     )
     from tako.orchestrators.result import RunResult
+    from tako.parts import Part
+    from tako.steering.questions import QuestionSet, UserInput
 
 __all__ = [
+    "AssistantMedia",
     "AssistantText",
     "AssistantThinking",
+    "AssistantThinkingBlock",
     "ChatChunk",
     "ChatEnd",
     "ChatError",
     "Final",
+    "GuardFired",
+    "HistoryTrimmed",
     "Logprobs",
     "MediaBlock",
+    "MessageDelivered",
+    "MessageQueued",
+    "ModeChanged",
+    "ModeProposed",
     "OpaqueBlock",
     "OrchEvent",
     "OtherChoice",
     "OutputRetry",
+    "PromptPolicyApplied",
+    "PromptPolicyInstalled",
+    "PromptPolicyRemoved",
     "StepStart",
+    "SubAgentEvent",
     "TextBlock",
     "TextDelta",
     "ThinkingBlock",
     "ThinkingDelta",
     "ToolCall",
+    "ToolCallDecided",
+    "ToolCallPending",
     "ToolCallResult",
     "ToolCallStart",
     "ToolProgress",
+    "TurnInterrupted",
+    "UserAnswered",
+    "UserAsked",
 ]
 
 
@@ -207,6 +231,24 @@ class AssistantThinking:
 
 
 @dataclass(slots=True)
+class AssistantThinkingBlock:
+    """A whole block of thinking with what its vendor wants back; it repeats what the deltas said."""
+
+    kind: ClassVar[Literal["assistant_thinking_block"]] = "assistant_thinking_block"
+    step: int
+    part: ThinkingPart
+
+
+@dataclass(slots=True)
+class AssistantMedia:
+    """A picture, a sound or a film that the model made."""
+
+    kind: ClassVar[Literal["assistant_media"]] = "assistant_media"
+    step: int
+    part: ImagePart | AudioPart | VideoPart
+
+
+@dataclass(slots=True)
 class ToolCallStart:
     """The model asked for this call; it has not run yet, and may still be refused."""
 
@@ -218,8 +260,33 @@ class ToolCallStart:
 
 
 @dataclass(slots=True)
+class ToolCallPending:
+    """The call stands before the gate: policy, mode and approval come next, then it runs or is refused."""
+
+    kind: ClassVar[Literal["tool_call_pending"]] = "tool_call_pending"
+    step: int
+    name: str
+    id: str
+    args: Any
+    tool_class: Literal["read_only", "mutating"]
+
+
+@dataclass(slots=True)
+class ToolCallDecided:
+    """Somebody decided on the call. `by` is "policy", "mode", "remembered" or "approval"."""
+
+    kind: ClassVar[Literal["tool_call_decided"]] = "tool_call_decided"
+    step: int
+    name: str
+    id: str
+    allowed: bool
+    by: str
+    reason: str = ""
+
+
+@dataclass(slots=True)
 class ToolProgress:
-    """What a running generator tool has yielded."""
+    """What a running tool has said on its way."""
 
     kind: ClassVar[Literal["tool_progress"]] = "tool_progress"
     step: int
@@ -238,6 +305,8 @@ class ToolCallResult:
     id: str
     result: Any
     is_error: bool
+    content: tuple[Part, ...] = ()
+    """What the model reads instead of `result`: text, pictures, documents."""
 
 
 @dataclass(slots=True)
@@ -247,6 +316,127 @@ class OutputRetry:
     kind: ClassVar[Literal["output_retry"]] = "output_retry"
     step: int
     error: str
+
+
+@dataclass(slots=True)
+class HistoryTrimmed:
+    """The agent's trimmer made other messages of what the model is asked with."""
+
+    kind: ClassVar[Literal["history_trimmed"]] = "history_trimmed"
+    step: int
+    before: int
+    after: int
+
+
+@dataclass(slots=True)
+class TurnInterrupted:
+    """The user stopped this turn: the model's answer, or the calls that ran."""
+
+    kind: ClassVar[Literal["turn_interrupted"]] = "turn_interrupted"
+    step: int
+    turn_id: str
+
+
+@dataclass(slots=True)
+class MessageQueued:
+    """The user handed in a message while this turn was going on."""
+
+    kind: ClassVar[Literal["message_queued"]] = "message_queued"
+    turn_id: str
+    message: Message
+
+
+@dataclass(slots=True)
+class MessageDelivered:
+    """The next call of the model has this message at its end: the user's, or a guard's."""
+
+    kind: ClassVar[Literal["message_delivered"]] = "message_delivered"
+    step: int
+    message: Message
+
+
+@dataclass(slots=True)
+class ModeChanged:
+    """Another mode is in force. `by` is "operator" or "agent"."""
+
+    kind: ClassVar[Literal["mode_changed"]] = "mode_changed"
+    step: int
+    before: str
+    after: str
+    by: str
+
+
+@dataclass(slots=True)
+class ModeProposed:
+    """The agent wants another mode; the operator has to confirm it."""
+
+    kind: ClassVar[Literal["mode_proposed"]] = "mode_proposed"
+    mode: str
+    by: str
+
+
+@dataclass(slots=True)
+class GuardFired:
+    """A guard was asked: "continue", "stop", "abort", "exhausted" (at its bound) or "failed" (it raised)."""
+
+    kind: ClassVar[Literal["guard_fired"]] = "guard_fired"
+    step: int
+    name: str
+    id: str
+    decision: str
+    iteration: int
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class PromptPolicyInstalled:
+    kind: ClassVar[Literal["prompt_policy_installed"]] = "prompt_policy_installed"
+    id: str
+    name: str
+    scope: str
+    precedence: int
+
+
+@dataclass(slots=True)
+class PromptPolicyRemoved:
+    kind: ClassVar[Literal["prompt_policy_removed"]] = "prompt_policy_removed"
+    id: str
+    name: str
+
+
+@dataclass(slots=True)
+class PromptPolicyApplied:
+    """The system prompt of this step holds the policy's words."""
+
+    kind: ClassVar[Literal["prompt_policy_applied"]] = "prompt_policy_applied"
+    step: int
+    id: str
+    name: str
+    scope: str
+    precedence: int
+
+
+@dataclass(slots=True)
+class UserAsked:
+    """The run waits for the user's answers."""
+
+    kind: ClassVar[Literal["user_asked"]] = "user_asked"
+    questions: QuestionSet
+
+
+@dataclass(slots=True)
+class UserAnswered:
+    kind: ClassVar[Literal["user_answered"]] = "user_answered"
+    answer: UserInput
+
+
+@dataclass(slots=True)
+class SubAgentEvent:
+    """An event of an agent that a tool runs. The path names the calls that lead to it, outermost first."""
+
+    kind: ClassVar[Literal["sub_agent_event"]] = "sub_agent_event"
+    path: tuple[str, ...]
+    event: OrchEvent
 
 
 @dataclass(slots=True)
@@ -263,9 +453,26 @@ OrchEvent: TypeAlias = (
     StepStart
     | AssistantText
     | AssistantThinking
+    | AssistantThinkingBlock
+    | AssistantMedia
     | ToolCallStart
+    | ToolCallPending
+    | ToolCallDecided
     | ToolProgress
     | ToolCallResult
     | OutputRetry
+    | HistoryTrimmed
+    | TurnInterrupted
+    | MessageQueued
+    | MessageDelivered
+    | ModeChanged
+    | ModeProposed
+    | GuardFired
+    | PromptPolicyInstalled
+    | PromptPolicyRemoved
+    | PromptPolicyApplied
+    | UserAsked
+    | UserAnswered
+    | SubAgentEvent
     | Final
 )

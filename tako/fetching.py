@@ -1,4 +1,4 @@
-"""Fetching what a URL in a conversation leads to: an image or a document, from anybody's server.
+"""Fetching what a URL in a conversation leads to: an image, a document, a page, from anybody's server.
 
 The URL may come from a stranger, or from a model that has read a stranger's page, and we stand where
 the stranger does not: inside the network. So every hop of the way is checked from scratch:
@@ -12,9 +12,14 @@ the stranger does not: inside the network. So every hop of the way is checked fr
 | head     | a status that is not 2xx, a type that nobody wants, a length over `max_bytes`        |
 | body     | more than `max_bytes`, counted after inflating; first bytes of another type          |
 
+`fetch` takes what it was told to accept, whole. `fetch_any` takes what there is, for somebody to read:
+any type, an answer of any status, and of a long body the beginning, which `cut` says. The URL, the
+address and the redirects are checked alike.
+
 The whole way has `timeout_secs`, so a peer that says one byte a minute costs no more than that.
 
-Invariants. A request names what is wanted and nothing about who asks: no key, cookie or referrer.
+Invariants. A request names what is wanted and nothing about who asks: no key, cookie or referrer, and
+no header that could hold one, for a redirect may lead to anybody.
 What the policy refuses is InvalidInput, and says which option would allow it. Whatever else goes
 wrong names the URL, without its query, which may be a signature. When `fetch` has ended, no exchange
 of its is open. Memory is bounded by twice `max_bytes`.
@@ -23,12 +28,13 @@ of its is open. Memory is bounded by twice `max_bytes`.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import urljoin
 
-from tako.effects import Close, Flow, HttpHead, HttpRequest, Receive, Resolve, Send, within
+from tako.effects import Close, Flow, Headers, HttpHead, HttpRequest, Receive, Resolve, Send, within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
 from tako.parts import image_type
 from tako.wire.addresses import (
@@ -43,18 +49,33 @@ from tako.wire.addresses import (
 )
 from tako.wire.route import Target, parse_url
 
-__all__ = ["Fetched", "UrlPolicy", "fetch"]
+__all__ = ["Fetched", "UrlPolicy", "checked_headers", "fetch", "fetch_any"]
 
 MOST_ADDRESSES = 3
 """Addresses of a host that are tried, one after the other, each with its share of the time."""
 MOST_SHOWN = 200
 """Characters of a URL that a message holds."""
+MOST_OF_AN_ERROR = 64 * 1024
+"""Bytes that are read of an answer that is no success: a reason fits in there."""
+MOST_HEADERS = 20
+MOST_OF_A_HEADER = 1_000
+"""Headers of a caller's own, and characters of the value of one."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAYBE_LATER = (408, 425, 429)
 _UNDONE = ("", "identity", "gzip", "x-gzip", "deflate")
 """Content codings that the arms undo, in pieces of a bounded size. One at most: a row of them can be
 made such that gigabytes go in and nothing comes out."""
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?\s*([^\s"';]{1,40})""", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_OF_THE_CONNECTION = frozenset(
+    ("accept-encoding", "connection", "content-length", "expect", "forwarded", "host", "keep-alive", "te",
+     "trailer", "transfer-encoding", "upgrade", "via")
+)  # fmt: skip
+_FOR_A_PROXY = ("proxy-", "x-forwarded-", "x-real-ip")
+_CREDENTIALS = re.compile(r"auth|cookie|token|key|secret|passw|session|credential|signature", re.IGNORECASE)
 _SAME_TYPE = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "application/x-pdf": "application/pdf"}
 
 
@@ -105,19 +126,83 @@ class Fetched:
     url: str = field(repr=False)
     """Where it was found, after all redirects."""
     mime: str
-    """In lower case and without parameters; one of those that were accepted."""
+    """In lower case and without parameters; one of those that were accepted, if they were named. Empty
+    if the server did not say."""
     data: bytes = field(repr=False)
+    status: int = 200
+    charset: str | None = None
+    """The encoding that the server names."""
+    cut: bool = False
+    """True if this is only the beginning, up to a limit."""
+    redirects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked for, and taken."""
+
+    headers: Headers
+    types: frozenset[str] | None = None
+    """None is whatever there is, be it an error, or the beginning of something long."""
 
 
 def fetch(url: str, policy: UrlPolicy, *, accept: Collection[str]) -> Flow[Fetched]:
-    """What is at the URL, of one of the types in `accept`.
+    """What is at the URL, of one of the types in `accept`, whole.
 
     Raises InvalidInput for what the policy refuses, TransportError and TimedOut for what another try
     may cure, ProtocolError for the rest.
     """
+    headers = _with_defaults((), ", ".join(sorted(accept)))
+    return _fetch(url, policy, _Wanted(headers, frozenset(wanted.lower() for wanted in accept)))
+
+
+def fetch_any(url: str, policy: UrlPolicy, *, headers: Headers = ()) -> Flow[Fetched]:
+    """Whatever is at the URL: any type and any status, cut at `max_bytes`.
+
+    `headers` are sent at every hop, so they are only such as `checked_headers` lets pass. Raises what
+    `fetch` raises, but for an answer's type, status and length.
+    """
+    return _fetch(url, policy, _Wanted(_with_defaults(checked_headers(headers), "*/*")))
+
+
+def checked_headers(headers: Mapping[str, str] | Headers) -> Headers:
+    """Headers that may go to anybody; raises InvalidInput for one that may not.
+
+    Whoever writes a page chooses where it redirects to, and a model goes where the page tells it to:
+    so none is sent that is, by its name, a credential; nor one that belongs to the connection.
+    """
+    items = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    if len(items) > MOST_HEADERS:
+        raise InvalidInput(f"headers: {len(items)} are too many; give at most {MOST_HEADERS}")
+    for name, value in items:
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidInput(f"headers: {str(name)[:60]!r} is not the name of a header")
+        lower = name.lower()
+        if lower in _OF_THE_CONNECTION or lower.startswith(_FOR_A_PROXY):
+            raise InvalidInput(f"headers: {name} belongs to the connection and cannot be set; leave it out")
+        if _CREDENTIALS.search(name):
+            raise InvalidInput(
+                f"headers: {name} may be a credential, and whoever is asked, or redirected to, would "
+                "see it; leave it out: only public pages are fetched"
+            )
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value) or len(value) > MOST_OF_A_HEADER:
+            raise InvalidInput(
+                f"headers: the value of {name} should be one line of ASCII, of at most {MOST_OF_A_HEADER} "
+                "characters"
+            )
+    return items
+
+
+def _with_defaults(own: Headers, accept: str) -> Headers:
+    given = {name.lower() for name, _ in own}
+    defaults = (("User-Agent", "tako"), ("Accept", accept), ("Accept-Encoding", "identity"))
+    return (*[header for header in defaults if header[0].lower() not in given], *own)
+
+
+def _fetch(url: str, policy: UrlPolicy, wanted: _Wanted) -> Flow[Fetched]:
     opened: list[int] = []
     try:
-        return (yield from within(policy.timeout_secs, _follow(url, policy, accept, opened)))
+        return (yield from within(policy.timeout_secs, _follow(url, policy, wanted, opened)))
     except (InvalidInput, TransportError, ProtocolError, TimedOut) as error:
         for exchange in opened:
             yield Close(exchange)
@@ -125,24 +210,43 @@ def fetch(url: str, policy: UrlPolicy, *, accept: Collection[str]) -> Flow[Fetch
         raise
 
 
-def _follow(url: str, policy: UrlPolicy, accept: Collection[str], opened: list[int]) -> Flow[Fetched]:
+def _follow(url: str, policy: UrlPolicy, wanted: _Wanted, opened: list[int]) -> Flow[Fetched]:
     """From hop to hop. `opened` has the exchange that is open, for whoever has to close it."""
     target = _check_url(url, policy)
-    for _ in range(policy.max_redirects + 1):
+    for redirects in range(policy.max_redirects + 1):
         addresses = yield from _checked_addresses(target, policy)
-        head = yield from _ask(target, addresses, policy, accept)
+        head = yield from _ask(target, addresses, policy, wanted.headers)
         opened.append(head.exchange)
         if head.status not in _REDIRECTS:
-            mime = _check_head(head, policy, accept)
-            data = yield from _read(head.exchange, policy.max_bytes)
-            _check_type(mime, data)
+            take = _take_any(head, policy) if wanted.types is None else _take(head, policy, wanted.types)
+            mime, data, cut = yield from take
             yield Close(opened.pop())
-            return Fetched(_whole(target), mime, data)
+            charset = _CHARSET.search(head.header("content-type") or "")
+            named = charset[1].lower() if charset else None
+            return Fetched(_whole(target), mime, data, head.status, named, cut, redirects)
         yield Close(opened.pop())
         target = _next_target(target, head, policy)
     raise ProtocolError(
         f"it redirects more than {policy.max_redirects} times, lastly to {_shown(target)}", phase="head"
     )
+
+
+def _take(head: HttpHead, policy: UrlPolicy, types: frozenset[str]) -> Flow[tuple[str, bytes, bool]]:
+    """Type and body, all of it; raises if they are not as wanted."""
+    mime = _check_head(head, policy, types)
+    data, cut = yield from _read(head.exchange, policy.max_bytes)
+    if cut:
+        raise _too_large(policy.max_bytes)
+    _check_type(mime, data)
+    return mime, data, False
+
+
+def _take_any(head: HttpHead, policy: UrlPolicy) -> Flow[tuple[str, bytes, bool]]:
+    """Type and body, and whether it was longer than what is read of it."""
+    _check_coding(head)
+    most = policy.max_bytes if 200 <= head.status < 300 else min(policy.max_bytes, MOST_OF_AN_ERROR)
+    data, cut = yield from _read(head.exchange, most)
+    return _type_of(head), data, cut
 
 
 def _check_url(url: str, policy: UrlPolicy) -> Target:
@@ -160,10 +264,12 @@ def _next_target(target: Target, head: HttpHead, policy: UrlPolicy) -> Target:
     if not location:
         raise ProtocolError(f"{_shown(target)} redirects to nowhere", phase="head", status=head.status)
     try:
+        if _CONTROL.search(location):  # urljoin would drop some of them
+            raise ValueError
         return _check_url(urljoin(_whole(target), location), policy)
     except InvalidInput as error:
         raise InvalidInput(f"{_shown(target)} redirects elsewhere: {error}") from None
-    except ValueError:  # of urljoin, which quotes the URL
+    except ValueError:  # urljoin's would quote the URL
         raise InvalidInput(f"{_shown(target)} redirects to what is not a URL") from None
 
 
@@ -200,16 +306,9 @@ def _refuse(target: Target, address: Address, *, named: bool) -> NoReturn:
     )
 
 
-def _ask(
-    target: Target, addresses: list[Address], policy: UrlPolicy, accept: Collection[str]
-) -> Flow[HttpHead]:
+def _ask(target: Target, addresses: list[Address], policy: UrlPolicy, headers: Headers) -> Flow[HttpHead]:
     """The head of the answer, of the first address that takes a connection."""
     tried = addresses[:MOST_ADDRESSES]
-    headers = (
-        ("User-Agent", "tako"),
-        ("Accept", ", ".join(sorted(accept))),
-        ("Accept-Encoding", "identity"),
-    )
     for address in tried:
         request = HttpRequest(
             "GET",
@@ -228,38 +327,48 @@ def _ask(
     raise AssertionError("the last address has returned or raised")
 
 
-def _check_head(head: HttpHead, policy: UrlPolicy, accept: Collection[str]) -> str:
+def _check_head(head: HttpHead, policy: UrlPolicy, types: frozenset[str]) -> str:
     """The type of what follows; raises if it is not wanted."""
     if not 200 <= head.status < 300:
         later = head.status >= 500 or head.status in _MAYBE_LATER
         kind = TransportError if later else ProtocolError
         raise kind(f"the server answered {head.status}", phase="head", status=head.status)
-    mime = (head.header("content-type") or "").partition(";")[0].strip().lower()
-    mime = _SAME_TYPE.get(mime, mime)
-    if mime not in {wanted.lower() for wanted in accept}:
+    mime = _type_of(head)
+    if mime not in types:
         raise ProtocolError(
-            f"it is {mime[:60] or 'of no type'}, and should be one of {', '.join(sorted(accept))}",
+            f"it is {mime[:60] or 'of no type'}, and should be one of {', '.join(sorted(types))}",
             phase="head",
         )
-    coding = ",".join([value for name, value in head.headers if name == "content-encoding"]).strip().lower()
-    if coding not in _UNDONE:
-        raise ProtocolError(
-            f"it has the content coding {coding[:60]!r}, which nobody asked for", phase="head"
-        )
+    _check_coding(head)
     length = (head.header("content-length") or "").strip()
     if length.isdecimal() and (len(length) > 18 or int(length) > policy.max_bytes):
         raise _too_large(policy.max_bytes)
     return mime
 
 
-def _read(exchange: int, limit: int) -> Flow[bytes]:
+def _type_of(head: HttpHead) -> str:
+    mime = (head.header("content-type") or "").partition(";")[0].strip().lower()
+    return _SAME_TYPE.get(mime, mime)
+
+
+def _check_coding(head: HttpHead) -> None:
+    coding = ",".join([value for name, value in head.headers if name == "content-encoding"]).strip().lower()
+    if coding not in _UNDONE:
+        raise ProtocolError(
+            f"it has the content coding {coding[:60]!r}, which nobody asked for", phase="head"
+        )
+
+
+def _read(exchange: int, limit: int) -> Flow[tuple[bytes, bool]]:
+    """The body up to the limit, and whether there was more."""
     # Not a list of pieces: a peer that sends single bytes would have each cost forty.
     data = bytearray()
     while piece := (yield Receive(exchange)):
-        if len(data) + len(piece) > limit:
-            raise _too_large(limit)
-        data += piece
-    return bytes(data)
+        room = limit - len(data)
+        data += piece[:room]
+        if len(piece) > room:
+            return bytes(data), True
+    return bytes(data), False
 
 
 def _too_large(limit: int) -> ProtocolError:

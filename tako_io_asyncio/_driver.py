@@ -2,7 +2,8 @@
 
 | what                    | how it cancels the task that waits           |
 |-------------------------|----------------------------------------------|
-| the token, any thread   | `_on_cancel`, called in the loop's thread    |
+| a token, any thread     | `_on_cancel` or `_on_wake`, called in the    |
+|                         | loop's thread                                |
 | a deadline of a Within  | a timer, set for this one effect             |
 
 Invariants. We cancel it once, and take that back before the flow goes on, so that nobody else ever
@@ -53,9 +54,9 @@ class Driver(AsyncDriver[T]):
     def _gather(self, effect: Gather) -> Group:
         return Group(self, effect)
 
-    def _cancel_soon(self) -> None:
+    def _soon(self, function: Callable[[], None]) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._on_cancel)
+            self._loop.call_soon_threadsafe(function)
         except RuntimeError:
             pass  # the loop is closed, and with it everything that was in flight
 

@@ -8,7 +8,7 @@
 | whoever ends a Gather  |                            |                                                 |
 
 When the flow must stop, the token of the call is cancelled and the function gets GRACE to stop. What
-it returns in that time is its reply: work that was done is not forgotten. If it is still running
+it returns or raises in that time is its reply: work that was done is not forgotten. If it is still running
 then, it is left behind, and the Cancelled that the flow gets says so.
 """
 
@@ -113,8 +113,6 @@ def _outcome(driver: Driver, inbox: SimpleQueue[Any], token: CancellationToken |
             token.cancel()
             while outcome is WAKE:  # one more may have come before `wait` was over
                 outcome = inbox.get(timeout=GRACE)
-            if isinstance(outcome[1], Exception):
-                return None, Interrupted()  # it has stopped
     except Empty:
         raise Interrupted(abandoned=True) from None
     except BaseException:

@@ -2,12 +2,25 @@
 
 Steps decides what happens (nesting, deadlines, cancelling) and Gathering which children run; here
 is only how each effect is done with plain blocking calls, on the caller's own thread. A wait can be
-cut short in two ways, and a plain call, which has no token and no deadline, pays for neither:
+cut short in three ways, and a plain call, which has no token and no deadline, pays for none:
 
-- the token is cancelled: its callback shuts the sockets of every open exchange and puts WAKE into
-  the inbox that the thread waits at. Once cancelled, nothing is waited for any more.
-- the deadline passes: waits at an inbox have a timeout; for a socket the watchdog stops the
-  exchange that is waited for, and no other, because a deadline may belong to a part of the flow.
+- the token of the run is cancelled: its callback shuts the sockets of every open exchange and puts
+  WAKE into the inbox that the thread waits at. Once cancelled, nothing is waited for any more.
+- the token of a Within is cancelled: Steps calls `_wake`, which stops the one exchange that is waited
+  for, or puts WAKE into the inbox, and touches nothing else.
+- the deadline passes: waits at an inbox have a timeout; for a socket the watchdog does what a token
+  of a Within does.
+
+| in flight under a Within             | is waited for  | cut short                                  |
+|--------------------------------------|----------------|--------------------------------------------|
+| Send, Receive of the innermost flow  | in the socket  | its operation is stopped: it is lost with  |
+| from an exchange that it has opened  |                | the flow                                   |
+| Receive from another exchange        | at an inbox    | a Reading is left; the next Receive takes  |
+|                                      |                | it up again, so nothing is lost            |
+| Call, Resolve, Sleep, Gather         | at an inbox    | as _calls.py and _gather.py say            |
+
+A wake may come late, when its Within has ended and something else is in flight. So who wakes looks at
+`must_stop` and acts under the lock without which the thread that drives cannot go on to anything else.
 
 Invariants. What a flow leaves open is closed when it ends, however it ends. KeyboardInterrupt and
 its like make the flow stop where it is (`unwind`: no effect is performed any more) and go on to the
@@ -17,7 +30,7 @@ caller. Only the thread that drives ever touches the flow.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -44,7 +57,7 @@ from tako.effects import (
 from tako.errors import InvalidInput, TransportError
 from tako_io_sync._calls import WAKE, Interrupted, on_worker, perform_call
 from tako_io_sync._connections import look_up
-from tako_io_sync._exchange import Exchange
+from tako_io_sync._exchange import Exchange, Reading
 from tako_io_sync._gather import gather
 
 if TYPE_CHECKING:
@@ -62,8 +75,8 @@ class Driver:
     """One flow that is being driven. Children of a Gather have drivers of their own, and `parent`."""
 
     __slots__ = (
-        "_current", "_exchanges", "_inbox", "_lock", "_loop", "_numbers", "_root", "_undo", "_watch",
-        "error", "returned", "runtime", "steps",
+        "_current", "_exchanges", "_inbox", "_lock", "_loop", "_numbers", "_readings", "_root", "_undo",
+        "_watch", "error", "returned", "runtime", "steps",
     )  # fmt: skip
 
     def __init__(
@@ -76,15 +89,18 @@ class Driver:
         parent: Driver | None = None,
     ) -> None:
         self.runtime = runtime
-        self.steps: Steps[Any] = Steps(flow, monotonic, token, deadline)
+        self.steps: Steps[Any] = Steps(
+            flow, monotonic, token, deadline, wake=self._wake, discard=self._close_all
+        )
         self.returned: Returned[Any] | None = None
         self.error: Exception | None = None
         self._root: Driver = self if parent is None else parent._root
         self._numbers: Iterator[int] = count(1) if parent is None else parent._numbers  # of exchanges
         self._loop: PrivateLoop | None = None  # the root's is used
         self._exchanges: dict[int, Exchange | Operation] = {}
+        self._readings: dict[int, Reading] = {}  # that go on beside the flow
         self._inbox: SimpleQueue[Any] | None = None
-        self._current: Operation | None = None  # what is waited for under a deadline
+        self._current: Operation | None = None  # what is waited for, if a part of the flow may be stopped
         self._watch: Watch | None = None
         self._lock = threading.RLock()
         self._undo = None if token is None else token.on_cancel(self._stop)
@@ -157,10 +173,7 @@ class Driver:
             self._undo()
         if self._watch is not None:
             self.runtime.watchdog.end(self._watch)
-        for exchange in self._exchanges.values():
-            if isinstance(exchange, Exchange):
-                exchange.close()
-        self._exchanges.clear()
+        self._close_all(list(self._exchanges))
         if self._loop is not None:
             self._loop.close()
 
@@ -179,7 +192,7 @@ class Driver:
         self._inbox = inbox
         try:
             if steps.token is not None and steps.token.is_cancelled:
-                return WAKE
+                return WAKE  # it was cancelled before anybody could know where we wait
             while True:
                 left = None if end is None else min(max(0.0, end - monotonic()), threading.TIMEOUT_MAX)
                 try:
@@ -211,6 +224,17 @@ class Driver:
         if inbox is not None:
             inbox.put(WAKE)
 
+    def _wake(self) -> None:
+        """The token of a Within was cancelled; runs in the thread that did it, maybe too late."""
+        with self._lock:
+            operation, inbox = self._current, self._inbox
+            if not self.steps.must_stop:
+                return
+            if operation is not None:
+                operation.stop()
+            if inbox is not None:
+                inbox.put(WAKE)
+
     def _advance(self, effect: Effect) -> Effect | Returned[Any]:
         """Perform an effect and resume the flow with its outcome."""
         perform = _PERFORM.get(type(effect))
@@ -238,42 +262,73 @@ class Driver:
             else:
                 if self.steps.token is not None and self.steps.token.is_cancelled:
                     operation.stop()  # it was cancelled before `_stop` could know of it
-                exchange = self._until_deadline(
+                exchange = self._until_stopped(
                     operation, send if can_interrupt else partial(on_worker, self, send)
                 )
         except BaseException:
             del self._exchanges[number]
             raise
         self._exchanges[number] = exchange
+        self.steps.opened.add(number)
+        if operation.stopped and self.steps.must_stop:
+            raise Interrupted  # the head had come when it was stopped: nobody can read on
         return HttpHead(exchange.status, exchange.headers, number)
 
     def _receive(self, effect: Receive) -> bytes:
-        exchange = self._exchanges.get(effect.exchange)
+        number, steps = effect.exchange, self.steps
+        exchange = self._exchanges.get(number)
         if not isinstance(exchange, Exchange):
-            raise InvalidInput(f"exchange {effect.exchange} is not open: it was closed, or is another flow's")
-        if self.steps.deadline is None:
-            return exchange.receive()
-        return self._until_deadline(exchange.operation, exchange.receive)
+            raise InvalidInput(f"exchange {number} is not open: it was closed, or is another flow's")
+        if number in self._readings:
+            return self._read_beside(number, exchange)
+        if steps.deadline is None and not steps.scopes:
+            return exchange.receive()  # only the token of the run can stop it, which stops all
+        if number in steps.opened:
+            data = self._until_stopped(exchange.operation, exchange.receive)
+            if exchange.operation.stopped and steps.must_stop:
+                raise Interrupted  # what looks like the next piece, or the end, is the last that came
+            return data
+        return self._read_beside(number, exchange)
+
+    def _read_beside(self, number: int, exchange: Exchange) -> bytes:
+        """Receive on a thread, so that the exchange outlives a wait that is cut short."""
+        reading = self._readings.get(number)
+        if reading is None:
+            reading = self._readings[number] = Reading(exchange)
+        while (outcome := self.wait(reading.inbox)) is WAKE:
+            if self.steps.must_stop:  # else it was meant for a wait that is over
+                raise Interrupted
+        del self._readings[number]
+        return reading.result(outcome)
 
     def _close(self, effect: Close) -> None:
-        exchange = self._exchanges.pop(effect.exchange, None)
-        if isinstance(exchange, Exchange):
-            exchange.close()
+        self.steps.opened.discard(effect.exchange)
+        self._close_all((effect.exchange,))
 
-    def _until_deadline(self, operation: Operation, perform: Callable[[], T]) -> T:
-        """Perform it; the watchdog stops the operation if it takes too long."""
-        deadline = self.steps.deadline
-        if deadline is None:
+    def _close_all(self, opened: Iterable[int]) -> None:
+        """Nobody will receive from these exchanges any more."""
+        for number in opened:
+            exchange = self._exchanges.pop(number, None)
+            reading = self._readings.pop(number, None)
+            if reading is not None:
+                reading.stop()
+            elif isinstance(exchange, Exchange):
+                exchange.close()
+
+    def _until_stopped(self, operation: Operation, perform: Callable[[], T]) -> T:
+        """Perform it; the watchdog, or the token of a Within, stops the operation."""
+        steps, deadline = self.steps, self.steps.deadline
+        if deadline is None and not steps.scopes:
             return perform()
         former = self._watch
-        if former is None or former.deadline != deadline:
+        if deadline is not None and (former is None or former.deadline != deadline):
             self._watch = self.runtime.watchdog.watch(deadline, partial(self._expire, deadline))
             if former is not None:
                 self.runtime.watchdog.end(former)
         self._current = operation
         try:
-            if monotonic() >= deadline:
-                operation.stop()  # it passed before the watchdog could know of it
+            if steps.must_stop:
+                operation.stop()  # before anybody could know of it
             return perform()
         finally:
             with self._lock:

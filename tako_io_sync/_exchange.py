@@ -14,6 +14,14 @@ chunk and a token is a chunk:
 "Foreign" is what an adapter of the user's makes of an answer, and a content coding that urllib3
 knows and we do not.
 
+A Reading is a `receive` that goes on beside whoever waits for it:
+
+| state     | until                                | whoever asks gets                          |
+|-----------|--------------------------------------|--------------------------------------------|
+| under way | something has come                   | nothing yet; may go away and come back     |
+| ended     | `result` was asked for               | what `receive` gave or raised, once        |
+| stopped   |                                      | nothing: the exchange is closed            |
+
 Invariants. `receive` gives what has arrived and never waits for more. The connection goes back to
 the pool only if the body was read to its end and nothing came behind it; else it is closed. After
 that the operation has let go of the socket.
@@ -21,9 +29,11 @@ that the operation has let go of the socket.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPException, HTTPResponse
+from queue import SimpleQueue
 from typing import Any
 
 from requests import RequestException, Response, Timeout
@@ -31,6 +41,7 @@ from requests.exceptions import ContentDecodingError
 from urllib3.exceptions import DecodeError, HTTPError, InvalidChunkLength
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
+from tako.driving.calls import GRACE
 from tako.driving.streams import translate
 from tako.effects import Headers
 from tako.errors import ProtocolError, TakoError, TransportError
@@ -39,7 +50,7 @@ from tako.wire.chunked import ChunkedDecoder
 from tako.wire.inflate import Decoder, content_decoder
 from tako_io_sync._connections import Operation
 
-__all__ = ["Exchange", "root"]
+__all__ = ["Exchange", "Reading", "root"]
 
 READ_SIZE = 65536
 
@@ -216,6 +227,42 @@ class Exchange:
         if isinstance(error, (DecodeError, InvalidChunkLength, ContentDecodingError)):
             return ProtocolError(f"the body of {self.operation.endpoint} is malformed", phase="body")
         return self._hung_up()
+
+
+class Reading:
+    """A `receive` on a thread of its own. Its outcome comes into `inbox`; meanwhile the exchange is its."""
+
+    __slots__ = ("_exchange", "_thread", "inbox")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.inbox: SimpleQueue[Any] = SimpleQueue()
+        self._exchange = exchange
+        self._thread = threading.Thread(target=self._receive, name="tako-receive", daemon=True)
+        self._thread.start()
+
+    def result(self, outcome: tuple[bytes, Exception | None]) -> bytes:
+        """What came into the inbox, as `receive` gives it or raises it."""
+        self._thread.join()
+        data, error = outcome
+        if error is not None:
+            raise error
+        return data
+
+    def stop(self) -> None:
+        """Break it off and close the exchange; what cannot be woken does that when it wakes."""
+        self._exchange.operation.stop()
+        self._thread.join(GRACE)
+        if not self._thread.is_alive():
+            self._exchange.close()
+
+    def _receive(self) -> None:
+        try:
+            outcome: tuple[bytes, Exception | None] = (self._exchange.receive(), None)
+        except Exception as error:
+            outcome = (b"", error)
+        if self._exchange.operation.stopped:
+            self._exchange.close()
+        self.inbox.put(outcome)
 
 
 def root(error: BaseException | None) -> OSError | None:

@@ -1,9 +1,9 @@
 """Driver: an AsyncDriver whose effects are cut short as trio cuts them: by cancelling a scope.
 
-| what                    | how it cancels the scope                     |
-|-------------------------|----------------------------------------------|
-| the token, any thread   | `_on_cancel`, called in trio's thread        |
-| a deadline of a Within  | the deadline of the scope                    |
+| what                    | how it cancels the scope                              |
+|-------------------------|-------------------------------------------------------|
+| a token, any thread     | `_on_cancel` or `_on_wake`, called in trio's thread   |
+| a deadline of a Within  | the deadline of the scope                             |
 
 Invariant. The scope is around the one effect in flight, and around nothing else.
 """
@@ -53,9 +53,9 @@ class Driver(AsyncDriver[T]):
     def _gather(self, effect: Gather) -> Group:
         return Group(self, effect)
 
-    def _cancel_soon(self) -> None:
+    def _soon(self, function: Callable[[], None]) -> None:
         try:
-            self._run.run_sync_soon(self._on_cancel)
+            self._run.run_sync_soon(function)
         except trio.RunFinishedError:
             pass  # the run is over, and with it everything that was in flight
 

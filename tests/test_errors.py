@@ -11,11 +11,13 @@ import pytest
 from tako import errors
 from tako.errors import (
     Cancelled,
+    Interrupted,
     InvalidInput,
     OutputInvalid,
     ProtocolError,
     ProviderError,
     RateLimited,
+    SteeringError,
     TakoError,
     TimedOut,
     ToolError,
@@ -37,6 +39,8 @@ FAMILY: tuple[type[TakoError], ...] = (
     Cancelled,
     ToolError,
     OutputInvalid,
+    Interrupted,
+    SteeringError,
 )
 FIELDS: dict[str, Any] = {
     "provider": "openai:x",

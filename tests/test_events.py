@@ -18,7 +18,14 @@ KINDS = {
     "ToolCall": "tool_call", "OpaqueBlock": "opaque", "ChatError": "error", "ChatEnd": "end",
     "StepStart": "step_start", "AssistantText": "assistant_text", "AssistantThinking": "assistant_thinking",
     "ToolCallStart": "tool_call_start", "ToolProgress": "tool_progress", "ToolCallResult": "tool_call_result",
-    "OutputRetry": "output_retry", "Final": "final",
+    "OutputRetry": "output_retry", "Final": "final", "ToolCallPending": "tool_call_pending",
+    "AssistantThinkingBlock": "assistant_thinking_block", "AssistantMedia": "assistant_media",
+    "ToolCallDecided": "tool_call_decided", "HistoryTrimmed": "history_trimmed",
+    "TurnInterrupted": "turn_interrupted", "MessageQueued": "message_queued",
+    "MessageDelivered": "message_delivered", "ModeChanged": "mode_changed", "ModeProposed": "mode_proposed",
+    "GuardFired": "guard_fired", "PromptPolicyInstalled": "prompt_policy_installed",
+    "PromptPolicyRemoved": "prompt_policy_removed", "PromptPolicyApplied": "prompt_policy_applied",
+    "UserAsked": "user_asked", "UserAnswered": "user_answered", "SubAgentEvent": "sub_agent_event",
 }  # fmt: skip
 CLASSES: tuple[type, ...] = typing.get_args(ChatChunk) + typing.get_args(OrchEvent)
 
@@ -41,7 +48,7 @@ def test_the_names_of_a_step_are_those_of_the_original() -> None:
     }
     assert fields["AssistantText"] == ["step", "delta"]
     assert fields["ToolCallStart"] == ["step", "name", "id", "args"]
-    assert fields["ToolCallResult"] == ["step", "name", "id", "result", "is_error"]
+    assert fields["ToolCallResult"] == ["step", "name", "id", "result", "is_error", "content"]
     assert fields["Final"] == ["text", "usage", "result"]
 
 

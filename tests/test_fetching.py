@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tako.effects import Close, Emit, Flow, HttpHead, HttpRequest, Receive, Resolve, Send, Within
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
-from tako.fetching import Fetched, UrlPolicy, fetch
+from tako.fetching import Fetched, UrlPolicy, checked_headers, fetch, fetch_any
 from tako.testing import ANY, Answer, Pause, Playbook, ScriptedVendor, Simulator
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -246,6 +246,68 @@ def test_the_first_bytes_are_of_the_type_that_the_server_claims(claimed: str, ac
 def test_types_without_first_bytes_of_their_own_and_types_with_two_names() -> None:
     assert simulate(picture(b"", "text/plain; charset=utf-8"), accept=("TEXT/plain",))[0].data == b""
     assert simulate(picture(SAMPLES["image/jpeg"], "image/jpg"))[0].mime == "image/jpeg"
+
+
+# Whatever there is.
+
+
+def anything(*answers: Answer, **options: Any) -> tuple[Fetched, ScriptedVendor]:
+    vendor = ScriptedVendor(answers)
+    simulator = Simulator(vendor=vendor, addresses={"a.test": [PUBLIC], "b.test": [PUBLIC]})
+    policy = options.pop("policy", POLICY)
+    return simulator.run(fetch_any(URL, policy, **options)), vendor
+
+
+@pytest.mark.parametrize(
+    ("content_type", "mime", "charset"),
+    [
+        ("Text/HTML", "text/html", None),
+        ("text/html; charset=UTF-8", "text/html", "utf-8"),
+        ("text/html;x=y; CHARSET = 'koi8-r' ;z", "text/html", "koi8-r"),
+        ('text/html;charset="latin1"', "text/html", "latin1"),
+        ("text/charset=utf-8", "text/charset=utf-8", None),
+        ("image/jpg", "image/jpeg", None),
+        ("", "", None),
+    ],
+)
+def test_any_type_and_the_encoding_that_it_names(content_type: str, mime: str, charset: str | None) -> None:
+    fetched, _ = anything(Answer((PNG,), 200, (("content-type", content_type),)))
+    assert (fetched.mime, fetched.charset, fetched.data, fetched.cut) == (mime, charset, PNG, False)
+
+
+def test_any_status_of_which_little_is_read_if_it_is_no_success() -> None:
+    fetched, vendor = anything(redirect("//b.test/x"), Answer((b"x" * 70_000,), 404, ()))
+    assert (fetched.status, fetched.mime, fetched.redirects) == (404, "", 1)
+    assert (len(fetched.data), fetched.cut, len(vendor.requests)) == (65_536, True, 2)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), max_size=8), st.integers(1, 60))
+def test_a_body_is_cut_at_the_limit_and_said_to_be(pieces: list[bytes], limit: int) -> None:
+    whole = b"".join(pieces)
+    fetched, _ = anything(Answer(tuple(pieces), 200, ()), policy=UrlPolicy(max_bytes=limit))
+    assert (fetched.data, fetched.cut) == (whole[:limit], len(whole) > limit)
+
+
+def test_a_length_over_the_limit_is_no_reason_to_refuse_it() -> None:
+    answer = Answer((b"x" * 50,), 200, (("content-length", "50"),))
+    fetched, _ = anything(answer, policy=UrlPolicy(max_bytes=20))
+    assert (fetched.data, fetched.cut) == (b"x" * 20, True)
+
+
+def test_headers_of_the_callers_own_take_the_place_of_ours() -> None:
+    own = (("accept", "text/html"), ("User-agent", "mine"), ("X-A", "b"))
+    _, vendor = anything(redirect("//b.test/"), picture(), headers=own)
+    for request in vendor.requests:
+        assert request.headers == (
+            ("accept-encoding", "identity"), ("accept", "text/html"), ("user-agent", "mine"), ("x-a", "b"),
+        )  # fmt: skip
+
+
+def test_headers_that_may_go_to_anybody() -> None:
+    assert checked_headers({"X-A": "b\tc", "Range": "bytes=0-9"}) == (("X-A", "b\tc"), ("Range", "bytes=0-9"))
+    for name in ("Authorization", "Set-Cookie", "X-Session-Id", "Host", "Proxy-X", "Te", "a b"):
+        with pytest.raises(InvalidInput, match=r"^headers: "):
+            checked_headers({name: "x"})
 
 
 # Limits.

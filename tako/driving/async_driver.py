@@ -6,12 +6,18 @@ they wait, start and stop is in their arms. What may cut a wait short, and what 
 | what                          | how the driver hears of it       | then                  |
 |-------------------------------|----------------------------------|-----------------------|
 | the token, any thread         | `_on_cancel`, in its own thread  | Steps.interrupt       |
+| the token of a Within, the    | `_on_wake`, in its own thread    | Steps.interrupt       |
+| same                          |                                  |                       |
 | a deadline of a Within        | the guard around the one effect  | Steps.interrupt       |
 | the task's cancelling, Ctrl-C | whatever is no Exception         | `close`, raised again |
 
 The guard is the library's, and raises Interrupted. A Receive without a deadline, which is to say a
-token of the model's answer, is spared it: the token shuts the sockets of the exchanges that the flow
-has opened, and that wakes it.
+token of the model's answer, is spared it if the innermost flow itself has opened the exchange: its token
+shuts the sockets of those, which are lost with it anyway, and that wakes it. What a flow around it has
+opened is received from under the guard, and outlives that.
+
+A wake may come late, when its Within has ended: it is heard only if the innermost flow must stop. All
+this happens in the thread of the flow, so between looking and acting nothing else can.
 
 | state of a driver | how it is reached                       | `advance`           | `result`           |
 |-------------------|-----------------------------------------|---------------------|--------------------|
@@ -76,7 +82,7 @@ class AsyncRuntime(Protocol):
 class AsyncDriver(ABC, Generic[T]):
     """One flow on its way: `advance` until it gives None, or `close`; then `result`."""
 
-    __slots__ = ("_exchanges", "_group", "_numbers", "_opened", "_runtime", "_undo", "outcome", "steps")
+    __slots__ = ("_exchanges", "_group", "_numbers", "_runtime", "_undo", "outcome", "steps")
 
     guards_every_call: ClassVar[bool]
     """Whether a function that is called could swallow the cancelling of the task that called it."""
@@ -95,9 +101,15 @@ class AsyncDriver(ABC, Generic[T]):
         self._runtime = runtime
         self._exchanges: dict[int, Exchange[Any]] = parent._exchanges if parent else {}
         self._numbers: count[int] = parent._numbers if parent else count(1)
-        self._opened: set[int] = set()
         self._group: AsyncGroup | None = None
-        self.steps: Steps[T] = Steps(flow, clock, token, parent.steps.deadline if parent else None)
+        self.steps: Steps[T] = Steps(
+            flow,
+            clock,
+            token,
+            parent.steps.deadline if parent else None,
+            wake=self._wake_soon,
+            discard=self._close_all,
+        )
         self.outcome: Returned[T] | Failed | None = None
         self._undo = token.on_cancel(self._cancel_soon) if token is not None else None
 
@@ -165,17 +177,35 @@ class AsyncDriver(ABC, Generic[T]):
         self._group = None
         if self._undo is not None:
             self._undo()
-        for number in self._opened:
-            if (exchange := self._exchanges.pop(number, None)) is not None:
-                exchange.close()
+        self._close_all(self.steps.all_opened)
+
+    def _cancel_soon(self) -> None:
+        self._soon(self._on_cancel)
+
+    def _wake_soon(self) -> None:
+        self._soon(self._on_wake)
 
     def _on_cancel(self) -> None:
         """The token was cancelled: wake what waits, and break off what is open though nobody pulls."""
+        self._break_off(self.steps.all_opened)
+
+    def _on_wake(self) -> None:
+        """The token of a Within was cancelled: as `_on_cancel`, for what the innermost flow has opened."""
+        if self.steps.must_stop:
+            self._break_off(self.steps.opened)
+
+    def _break_off(self, opened: set[int]) -> None:
         self._interrupt()
         if self._group is not None:
             self._group.cancel()
-        for number in self._opened:
+        for number in opened:
             if (exchange := self._exchanges.get(number)) is not None:
+                exchange.close()
+
+    def _close_all(self, opened: set[int]) -> None:
+        """Nobody will receive from these exchanges any more."""
+        for number in opened:
+            if (exchange := self._exchanges.pop(number, None)) is not None:
                 exchange.close()
 
     # The library's own.
@@ -189,8 +219,8 @@ class AsyncDriver(ABC, Generic[T]):
         """The children of a Gather, on their way."""
 
     @abstractmethod
-    def _cancel_soon(self) -> None:
-        """Have `_on_cancel` called where the flow runs, unless that is over. From any thread."""
+    def _soon(self, function: Callable[[], None]) -> None:
+        """Have it called where the flow runs, unless that is over. From any thread."""
 
     @abstractmethod
     def _interrupt(self) -> None:
@@ -217,7 +247,7 @@ class AsyncDriver(ABC, Generic[T]):
         """Do what the flow asks for and go on with the reply, the failure or the interruption."""
         steps = self.steps
         try:
-            if steps.deadline is None and isinstance(effect, Receive) and effect.exchange in self._opened:
+            if steps.deadline is None and isinstance(effect, Receive) and effect.exchange in steps.opened:
                 reply = await receive(self._exchange(effect.exchange))
             elif (
                 steps.deadline is None
@@ -232,8 +262,6 @@ class AsyncDriver(ABC, Generic[T]):
         except Exception as error:
             if isinstance(effect, Receive) and steps.must_stop:
                 return steps.interrupt()
-            if isinstance(error, Cancelled) and steps.must_stop:
-                return steps.interrupt(partial=error.partial, abandoned=error.abandoned)
             return steps.throw(error)
         return steps.send(reply)
 
@@ -246,6 +274,7 @@ class AsyncDriver(ABC, Generic[T]):
             case Send():
                 return await self._send(effect.request)
             case Close():
+                self.steps.opened.discard(effect.exchange)
                 if (exchange := self._exchanges.pop(effect.exchange, None)) is not None:
                     exchange.close()
             case Sleep():
@@ -266,7 +295,7 @@ class AsyncDriver(ABC, Generic[T]):
         exchange = await network.open(request)
         number = next(self._numbers)
         self._exchanges[number] = exchange
-        self._opened.add(number)
+        self.steps.opened.add(number)
         return HttpHead(exchange.status, exchange.headers, number)
 
     async def _resolve(self, host: str, port: int) -> tuple[str, ...]:

@@ -13,24 +13,38 @@ the rules of cancelling; those are here, once, for all adapters and the simulato
 | cancelled   | the run's token was cancelled, `cancel()`  | Cancelled, until the flow ends              |
 | ended       | the flow returned or raised                |                                             |
 
+If several frames are to be stopped at once, it is the outermost of them that is; those in it just end.
+
 `token` is at any moment that of the innermost frame, which is cancelled with each token around it. So
 what a driver derives from it (the token of a Call, those of children) is stopped by all of them; and
 whatever the driver waits for inside a frame with a token is cut short when `wake` is called.
 
+`opened` are the exchanges of the innermost frame: the driver puts in what it opens. Whose they are next:
+
+| the frame                                  | its exchanges                                          |
+|--------------------------------------------|--------------------------------------------------------|
+| returned, and was not stopped              | are its parent's: the result may be one of them        |
+| was stopped, or raised                     | are closed (`discard`) before its parent hears of it   |
+| was the outermost, or all were closed      | are what is left in `opened`, for the driver to close  |
+
+So what a frame was stopped with keeps no socket busy, and what was opened outside of it stays usable.
+
 Invariants. An effect is only handed to the driver while its frame is running, but for Emit, which
 is always allowed: a cancelled flow may still say what it has. A flow that swallows Cancelled for
-ever is closed after MAX_REFUSALS tries, and so is one that is unwound and emits for ever. Nothing
-here recurses, however many flows are nested.
+ever is closed after MAX_REFUSALS tries, and so is one that is unwound and emits for ever. When a
+frame has ended, however it did, `token`, `deadline`, `scopes` and `opened` are those around it, and
+the token that it was given knows it no more. Nothing here recurses, however many flows are nested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
-from tako.effects import Effect, Emit, Failed, Flow, Within
+from tako.effects import Effect, Emit, Failed, Flow, Gather, Within
 from tako.errors import Cancelled, Interrupted, TimedOut
 
 __all__ = ["Returned", "Steps"]
@@ -62,6 +76,10 @@ def _nothing() -> None:
     """The waking of a driver that looks at `must_stop` by itself; the undoing of no link."""
 
 
+def _keep(opened: set[int]) -> None:
+    """The discarding of a driver that closes exchanges when the outermost flow ends, and not before."""
+
+
 @dataclass(slots=True)
 class _Frame:
     flow: Flow[Any]
@@ -71,6 +89,7 @@ class _Frame:
     unlink: Callable[[], None] = _nothing
     """Takes the frame's token from what cancels it."""
     owns_token: bool = False
+    opened: set[int] = field(default_factory=set)
     stopped: type[TimedOut] | type[Interrupted] | None = None
     """What the parent is to get, once the frame has ended."""
     refusals: int = 0
@@ -80,11 +99,15 @@ class Steps(Generic[T]):
     """A flow on its way: `send` or `throw`, perform what comes back, and again.
 
     `clock` is the driver's monotonic clock; it is read only where a Within asks for it. `wake` is
-    called when the token of a frame is cancelled, from any thread: look at `must_stop`, and if it is
-    True cut short what is waited for.
+    called when the token of a frame is cancelled, from any thread, and maybe when that frame has ended:
+    look at `must_stop`, and if it is True cut short what is waited for. `discard` is called with
+    exchanges that are to be closed now.
     """
 
-    __slots__ = ("_cancelled", "_clock", "_frames", "_resume", "_wake", "deadline", "scopes", "token")
+    __slots__ = (
+        "_cancelled", "_clock", "_discard", "_frames", "_resume", "_wake",
+        "deadline", "opened", "scopes", "token",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -93,9 +116,12 @@ class Steps(Generic[T]):
         token: CancellationToken | None = None,
         deadline: float | None = None,
         wake: Callable[[], None] = _nothing,
+        discard: Callable[[set[int]], None] = _keep,
     ) -> None:
-        self._frames = [_Frame(flow, deadline, token)]
+        outermost = _Frame(flow, deadline, token)
+        self._frames = [outermost]
         self._wake = wake
+        self._discard = discard
         self._resume = flow.send  # the innermost flow's, kept at hand for the hot path
         self._clock = clock
         self._cancelled = False
@@ -105,6 +131,8 @@ class Steps(Generic[T]):
         """When the innermost flow has to be done, on the driver's clock."""
         self.scopes = 0
         """How many frames have a token of their own."""
+        self.opened = outermost.opened
+        """The exchanges that the innermost flow has opened, or was left."""
 
     def send(self, reply: Any) -> Effect | Returned[T]:
         """Resume with a reply: the next effect to perform, or Returned. Raises what the flow raises."""
@@ -125,7 +153,13 @@ class Steps(Generic[T]):
         return self._run(*step) if isinstance(step, tuple) else step
 
     def throw(self, error: Exception) -> Effect | Returned[T]:
-        """Resume with a failure; otherwise like `send`."""
+        """Resume with a failure; otherwise like `send`.
+
+        Cancelled is what a function that heeds its token raises, maybe before the driver itself hears
+        of it: then it is an interruption, whoever was first.
+        """
+        if isinstance(error, Cancelled) and self.must_stop:
+            self._reason()
         return self._run(self._frames[-1].flow.throw, error)
 
     def interrupt(self, *, partial: Any = None, abandoned: bool = False) -> Effect | Returned[T]:
@@ -158,20 +192,32 @@ class Steps(Generic[T]):
 
     def close(self) -> None:
         """Close what is left of the flow, innermost first, all of it whatever one of them raises."""
-        if self._frames:
-            frame = self._frames.pop()
-            try:
+        if not self._frames:
+            return
+        self.opened, self.token = self.all_opened, self._frames[0].token
+        self.scopes = 0
+        frames, self._frames = self._frames, []
+        self._end()
+        with ExitStack() as closing:
+            for frame in frames:
                 frame.unlink()
-                frame.flow.close()
-            finally:
-                self.close()
+                closing.callback(frame.flow.close)
 
     @property
     def must_stop(self) -> bool:
-        """True when the token is cancelled or the deadline has passed: do not wait for anything."""
-        if self._cancelled or (self.token is not None and self.token.is_cancelled):
+        """True when the token is cancelled or the deadline has passed: do not wait for anything.
+
+        May be asked from any thread.
+        """
+        token, deadline = self.token, self.deadline
+        if self._cancelled or (token is not None and token.is_cancelled):
             return True
-        return self.deadline is not None and self._clock() >= self.deadline
+        return deadline is not None and self._clock() >= deadline
+
+    @property
+    def all_opened(self) -> set[int]:
+        """The exchanges of all frames; once the flow has ended, those that it left open."""
+        return self.opened.union(*[frame.opened for frame in self._frames])
 
     def _reason(self) -> Cancelled:
         """Why the wait was cut short; marks the outermost frame that is to be stopped."""
@@ -218,6 +264,7 @@ class Steps(Generic[T]):
             self.deadline = deadline if self.deadline is None else min(deadline, self.deadline)
         frame = _Frame(effect.flow, self.deadline, self.token, effect.seconds)
         self._frames.append(frame)
+        self.opened = frame.opened
         if effect.token is not None:
             self._link(frame, effect.token)
         self._resume = effect.flow.send
@@ -229,11 +276,11 @@ class Steps(Generic[T]):
         frame.token, frame.owns_token = token, True
         self.token = token
         self.scopes += 1
-        undo, unwake = own.on_cancel(token.cancel), token.on_cancel(self._wake)
+        token.on_cancel(self._wake)
+        undo = own.on_cancel(token.cancel)
 
         def unlink() -> None:
             undo()
-            unwake()
             token.detach()
 
         frame.unlink = unlink
@@ -242,6 +289,9 @@ class Steps(Generic[T]):
         """There is no more waiting: throw the reason, and close the flow that will not hear it."""
         if type(effect) is Within:
             effect.flow.close()
+        elif type(effect) is Gather:
+            for child in effect.flows:
+                child.close()
         frame = self._frames[-1]
         reason = self._reason()
         frame.refusals += 1
@@ -255,17 +305,24 @@ class Steps(Generic[T]):
 
     def _pop(self, value: Any, error: Exception | None) -> _Resumption | Returned[T]:
         """The innermost flow has ended: resume its parent with the result."""
+        if isinstance(error, Cancelled) and self.must_stop:
+            self._reason()  # it may have looked at its token by itself
         frame = self._frames.pop()
         if not self._frames:
-            self.deadline = None
+            self._end()
             if error is not None:
                 raise error
             return Returned(value)
         around = self._frames[-1]
-        self.deadline, self.token = around.deadline, around.token
+        self.deadline, self.token, self.opened = around.deadline, around.token, around.opened
         if frame.owns_token:
             self.scopes -= 1
             frame.unlink()
+        if frame.opened:
+            if error is None and frame.stopped is None:
+                around.opened |= frame.opened
+            else:
+                self._discard(frame.opened)
         self._resume = around.flow.send
         if frame.stopped is not None and (error is None or isinstance(error, Cancelled)):
             partial = error.partial if isinstance(error, Cancelled) else value
@@ -278,3 +335,8 @@ class Steps(Generic[T]):
             stopped.__cause__ = error
             error = stopped
         return (around.flow.send, value) if error is None else (around.flow.throw, error)
+
+    def _end(self) -> None:
+        """Nothing is to be done for this flow any more: let go of the driver, which holds us."""
+        self.deadline = None
+        self._wake, self._discard = _nothing, _keep

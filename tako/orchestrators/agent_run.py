@@ -11,215 +11,119 @@ another process (`loads`), or copied to try two ways.
 |          |               |                             | ended: "max_steps"                           |
 |          |               | ModelReplied, output wanted | checking                                     |
 |          |               | ModelReplied                | ended: the model's reason                    |
+|          |               | Told                        | asking, with the messages at the end         |
+|          |               | HistoryReplaced             | asking, with these messages instead          |
 | calling  | CallTools     | ToolReplied                 | calling; when all have replied, at the next  |
 |          |               |                             | step: asking, or ended: "max_steps"          |
+|          |               | CallSuspended               | calling; the call is open, its run kept      |
 |          |               | Paused                      | ended: "approval_required", "result_required" |
 | checking | CheckOutput   | OutputAccepted              | ended: the model's reason                    |
 |          |               | OutputRejected              | asking, or ended: "error" when out of tries   |
 | ended    | Finished      | answer(call, decision)      | calling, if it had paused                    |
-| any      |               | Broken(reason, response)    | ended: "cancelled" or "error"                |
+|          |               | Told                        | asking, or ended: "max_steps"; not where the |
+|          |               |                             | run waits, failed or was cancelled           |
+| any      |               | Broken(reason, response)    | ended: that reason                           |
 
 Invariants. `new_messages` is valid input for a vendor in every state: each call has exactly one
 result, in the order of the calls, in the one tool message that follows; a call that has none yet is
 shown with a stand-in, which the true result replaces. Usage is the sum over all replies, whole or
-broken. What a state does not expect is refused with InvalidInput and changes nothing. The checked
-output is a value of the caller's and no data: a run that has one is written as "checking".
+broken, and over what sub-agents have used. What a state does not expect is refused with InvalidInput
+and changes nothing. A decision counts for the call it was made for, and for no other that has its id.
+The checked output is a value of the caller's and no data: a run that has one is written as "checking".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
-
-from pydantic import Field, ValidationError
+from typing import Any
 
 from tako.errors import InvalidInput
-from tako.models import (
-    NOT_COUNTED,
-    ChatResponse,
-    Message,
-    Principal,
-    Role,
-    ToolCallPart,
-    ToolResultPart,
-    Usage,
-    Value,
-    describe,
+from tako.models import NOT_COUNTED, Message, Role, ToolCallPart, ToolResultPart, Usage
+from tako.orchestrators.agent_steps import (
+    Broken,
+    CallModel,
+    CallSuspended,
+    CallTools,
+    CheckOutput,
+    Finished,
+    HistoryReplaced,
+    ModelReplied,
+    Outcome,
+    OutputAccepted,
+    OutputRejected,
+    Paused,
+    Step,
+    Told,
+    ToolReplied,
 )
-from tako.orchestrators.decisions import Answered, Decision, Denied, PendingCall
-from tako.orchestrators.result import RunResult, StopReason
+from tako.orchestrators.decisions import (
+    Answered,
+    Approved,
+    BoundDecision,
+    Decision,
+    Denied,
+    PendingCall,
+    Remembered,
+    digest_of,
+)
+from tako.orchestrators.history import require_answered, require_replayable, with_own_ids
+from tako.orchestrators.options import RunOptions
+from tako.orchestrators.result import RunResult, StopReason, SubAgentUsage
+from tako.orchestrators.snapshot import SealingKey, Snapshot, State, read_snapshot, write_snapshot
+from tako.tools.patterns import CallPattern
 
-__all__ = [
-    "AgentRun",
-    "Broken",
-    "CallModel",
-    "CallTools",
-    "CheckOutput",
-    "Finished",
-    "ModelReplied",
-    "OutputAccepted",
-    "OutputRejected",
-    "Paused",
-    "RunOptions",
-    "Step",
-    "ToolReplied",
-]
+__all__ = ["AgentRun", "RunOptions"]
 
-State: TypeAlias = Literal["asking", "calling", "checking", "ended"]
-
-
-class RunOptions(Value):
-    """What one run is asked with. All of it goes with the run when it is dumped."""
-
-    called: ClassVar[str | None] = "SingleAgent"
-
-    system: Message | None = None
-    max_steps: int = 8
-    output_retries: int = 2
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = Field(default=None, gt=0)
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    tool_choice: str | None = None
-    metadata: dict[str, str] = Field(default_factory=dict)
-    extra: dict[str, Any] = Field(default_factory=dict)
-    principal: Principal = Principal()
-
-
-# The steps: what is to be done next.
-
-
-@dataclass(slots=True)
-class CallModel:
-    """Call the model with these messages."""
-
-    step: int
-    messages: Sequence[Message]
-
-
-@dataclass(slots=True)
-class CallTools:
-    """Perform these calls, which have no result yet. `is_new` is False when they were announced before."""
-
-    step: int
-    calls: tuple[ToolCallPart, ...]
-    is_new: bool
-
-
-@dataclass(slots=True)
-class CheckOutput:
-    """See whether the answer fits the output type."""
-
-    step: int
-    text: str
-
-
-@dataclass(slots=True)
-class Finished:
-    """There is nothing to do."""
-
-    stop_reason: StopReason
-
-
-Step: TypeAlias = CallModel | CallTools | CheckOutput | Finished
-
-
-# The outcomes: what has become of a step.
-
-
-@dataclass(slots=True)
-class ModelReplied:
-    response: ChatResponse
-    wants_output: bool = False
-    """An output type is set: the text is to be checked before the run may end."""
-
-
-@dataclass(slots=True)
-class ToolReplied:
-    result: ToolResultPart
-
-
-@dataclass(slots=True)
-class Paused:
-    """Nothing more can be done before the outside has answered these calls."""
-
-    pending: tuple[PendingCall, ...]
-
-
-@dataclass(slots=True)
-class OutputAccepted:
-    value: Any
-
-
-@dataclass(slots=True)
-class OutputRejected:
-    message: str
-
-
-@dataclass(slots=True)
-class Broken:
-    """The run was cancelled, or failed. `response` is what the model had said of its answer."""
-
-    stop_reason: Literal["cancelled", "error"]
-    response: ChatResponse | None = None
-
-
-Outcome: TypeAlias = ModelReplied | ToolReplied | Paused | OutputAccepted | OutputRejected | Broken
 
 STAND_IN = {
     "approval_required": "not run yet: the call waits for approval",
     "result_required": "not answered yet: the result is awaited from outside",
     "cancelled": "not run: cancelled before execution",
+    "interrupted": "not run: cancelled before execution, the user interrupted the turn",
+    "aborted": "not run: the run was ended before execution",
     "error": "not run: the run failed before execution",
 }
+GOES_ON = frozenset(("stop", "length", "content_filter", "other", "interrupted"))
+"""Ends after which the user may still say something to the same run."""
 
 
 class AgentRun:
     """The state of one run. See the table at the head of this file."""
 
     __slots__ = (
-        "_calls",
-        "_has_output",
-        "_history_size",
-        "_messages",
-        "_output",
-        "_pending",
-        "_rejections",
-        "_results",
-        "_state",
-        "_step",
-        "_still_running",
-        "_stop_reason",
-        "_usage",
-        "_was_announced",
-        "decisions",
-        "options",
-        "run_id",
+        "_calls", "_detail", "_has_output", "_history_size", "_messages", "_output", "_pending",
+        "_rejections", "_results", "_state", "_still_running", "_stop_reason", "_sub_agents", "_suspended",
+        "_unshown", "_usage", "_view", "_was_announced", "decisions", "options", "remembered", "run_id",
         "step",
-    )
+    )  # fmt: skip
 
     def __init__(self, prompt: Sequence[Message], history: Iterable[Message], options: RunOptions) -> None:
         self.options = options
         self.run_id = ""
         self._messages = list(history)
         self._history_size = len(self._messages)
-        _require_answered(self._messages, prompt)
+        require_answered(self._messages, prompt)
         self._messages.extend(prompt)
+        self._view: list[Message] | None = None  # what the model is asked with, once it is not all of them
         self._state: State = "asking"
         self.step = 0
         """How often the model has been called."""
         self._usage = NOT_COUNTED
+        self._sub_agents: dict[str, SubAgentUsage] = {}
         self._calls: tuple[ToolCallPart, ...] = ()
         self._results: dict[str, ToolResultPart] = {}
-        self.decisions: dict[str, Decision] = {}
+        self.decisions: dict[str, BoundDecision] = {}
         """What the outside has decided on the calls of this step, by their ids."""
+        self.remembered: tuple[Remembered, ...] = ()
+        """What it has decided on calls of a pattern, for good."""
         self._pending: tuple[PendingCall, ...] = ()
+        self._suspended: dict[str, AgentRun] = {}
         self._was_announced = False
+        self._unshown: list[str] = []
         self._rejections = 0
         self._still_running: list[str] = []
         self._stop_reason: StopReason = "stop"
+        self._detail = ""
         self._has_output = False
         self._output: Any = None
 
@@ -231,12 +135,37 @@ class AgentRun:
         return self._state == "ended"
 
     @property
+    def stop_reason(self) -> StopReason:
+        """Why it has ended, once it has."""
+        return self._stop_reason
+
+    @property
+    def can_go_on(self) -> bool:
+        """It has ended, and a user who says something more would be heard."""
+        return self._state == "ended" and self._stop_reason in GOES_ON and self.step < self.options.max_steps
+
+    @property
     def usage(self) -> Usage:
+        """What the calls of the model have used together, with those of sub-agents."""
+        total = self._usage
+        for one in self._sub_agents.values():
+            total += one.usage
+        return total
+
+    @property
+    def own_usage(self) -> Usage:
+        """Without the sub-agents."""
         return self._usage
 
     @property
+    def sub_agents(self) -> tuple[SubAgentUsage, ...]:
+        """What each run of a sub-agent has used, in the order of the calls."""
+        order = sorted(self._sub_agents, key=lambda place: [int(number) for number in place.split(".")])
+        return tuple([self._sub_agents[place] for place in order])
+
+    @property
     def pending(self) -> tuple[PendingCall, ...]:
-        """The calls that wait for an answer from outside."""
+        """The calls that wait for an answer from outside, those of sub-agents among them."""
         return self._pending
 
     @property
@@ -257,7 +186,7 @@ class AgentRun:
                 return CallTools(self.step, calls, not self._was_announced)
             self._settle()
         if self._state == "asking":
-            return CallModel(self.step + 1, self._messages)
+            return CallModel(self.step + 1, self._messages if self._view is None else self._view)
         if self._state == "checking":
             return CheckOutput(self.step, self._messages[-1].text)
         return Finished(self._stop_reason)
@@ -265,9 +194,11 @@ class AgentRun:
     def feed(self, outcome: Outcome) -> None:
         """Tell what came of the step; raises InvalidInput if it is not what the state waits for."""
         kind = type(outcome)
-        if kind is not Broken and _EXPECTED[kind] != self._state:
+        if self._state not in _EXPECTED[kind]:
             raise InvalidInput(f"{kind.__name__} does not fit a run that is {self._state}")
         _FEED[kind](self, outcome)
+
+    # What is noted beside the steps.
 
     def announced(self) -> None:
         """The calls of this step have been shown; a resumed run does not show them again."""
@@ -277,30 +208,96 @@ class AgentRun:
         """A blocking tool ignored its cancel and still runs."""
         self._still_running.append(name)
 
-    def answer(self, call_id: str, decision: Decision) -> None:
-        """Answer a pending call: Approved, Denied or Answered. Then run the agent with this run again."""
-        waiting = {pending.call.id: pending for pending in self._pending}
-        if self._state != "ended" or call_id not in waiting:
-            ids = ", ".join(waiting) or "none"
-            raise InvalidInput(f"no call {call_id!r} waits for an answer here; pending are: {ids}")
-        if waiting[call_id].waits_for == "result" and not isinstance(decision, Answered | Denied):
+    def sub_agent_used(self, call_id: str, used: SubAgentUsage) -> None:
+        """What the agent behind this call has used so far; it may be told again while it goes on."""
+        index = [call.id for call in self._calls].index(call_id)
+        self._sub_agents[f"{self.step}.{index}"] = used
+
+    def suspended(self, call_id: str) -> AgentRun | None:
+        """The run of a sub-agent that waited for the outside, from which its call goes on."""
+        return self._suspended.get(call_id)
+
+    def remember(self, pattern: CallPattern, *, allowed: bool, reason: str = "") -> None:
+        """Decide on all calls of a pattern; said again, it counts once."""
+        entry = Remembered(pattern=pattern, allowed=allowed, reason=reason)
+        if entry not in self.remembered:
+            self.remembered = (*self.remembered, entry)
+
+    def keep_in_mind(self, call: ToolCallPart, decision: Decision) -> None:
+        """Remember what is to be remembered of a decision; raises InvalidInput where that cannot be."""
+        if isinstance(decision, Answered) or not decision.remember:
+            return
+        pattern = CallPattern.exactly(call) if decision.remember is True else decision.remember
+        reason = decision.reason if isinstance(decision, Denied) else ""
+        self.remember(pattern, allowed=isinstance(decision, Approved), reason=reason)
+
+    def take_unshown(self) -> list[ToolResultPart]:
+        """The results that came from outside while nobody listened."""
+        shown = [self._results[id] for id in self._unshown if id in self._results]
+        self._unshown = []
+        return shown
+
+    # What the outside says.
+
+    def answer(self, call: str | PendingCall, decision: Decision, *, digest: str | None = None) -> None:
+        """Answer a pending call: Approved, Denied or Answered. Then run the agent with this run again.
+
+        Raises InvalidInput if no such call waits, or another one than the decision was made for.
+        """
+        pending = self._find_pending(call)
+        given = call.digest if isinstance(call, PendingCall) else digest
+        if given and given != pending.digest:
             raise InvalidInput(
-                f"call {call_id!r} waits for its result: answer with Answered(...) or Denied(...)"
+                f"the decision on call {pending.call.id!r} was made for other arguments; ask again with the "
+                "pending call as it is now"
             )
-        self.decisions[call_id] = decision
-        self._pending = tuple(p for p in self._pending if p.call.id != call_id)
-        if isinstance(decision, Answered):
-            self._record(call_id, decision.result, is_error=decision.is_error)
-        elif isinstance(decision, Denied):
-            self._record(call_id, f"denied: {decision.reason}", is_error=True)
+        if not isinstance(decision, Approved | Denied | Answered):
+            raise InvalidInput(f"a decision is Approved, Denied or Answered, not {type(decision).__name__}")
+        if pending.waits_for == "result" and isinstance(decision, Approved):
+            raise InvalidInput(
+                f"call {pending.call.id!r} waits for its result: answer with Answered(...) or Denied(...)"
+            )
+        if pending.path:
+            self._answer_sub_agent(pending, decision)
+        else:
+            self._decide(pending.call, decision)
+        self._pending = tuple([one for one in self._pending if one is not pending])
         if not self._pending:
             self._state = "calling"
+
+    def _find_pending(self, call: str | PendingCall) -> PendingCall:
+        if isinstance(call, PendingCall):
+            found = [one for one in self._pending if one.path == call.path and one.call.id == call.call.id]
+            name = call.call.id
+        else:
+            found, name = [one for one in self._pending if one.call.id == call], call
+        if self._state != "ended" or not found:
+            ids = ", ".join([one.call.id for one in self._pending]) or "none"
+            raise InvalidInput(f"no call {name!r} waits for an answer here; pending are: {ids}")
+        if len(found) > 1:
+            raise InvalidInput(
+                f"several calls {name!r} wait, of different agents; pass the PendingCall itself"
+            )
+        return found[0]
+
+    def _decide(self, call: ToolCallPart, decision: Decision) -> None:
+        self.keep_in_mind(call, decision)
+        self.decisions[call.id] = BoundDecision(decision=decision, digest=digest_of(call))
+        if isinstance(decision, Answered):
+            self._record(call.id, decision.result, is_error=decision.is_error)
+        elif isinstance(decision, Denied):
+            self._record(call.id, f"denied: {decision.reason}", is_error=True)
+
+    def _answer_sub_agent(self, pending: PendingCall, decision: Decision) -> None:
+        """Hand the answer on to the run that waits for it."""
+        call_id = next(call.id for call in self._calls if _step_of_path(call) == pending.path[0])
+        self._suspended[call_id].answer(pending.model_copy(update={"path": pending.path[1:]}), decision)
 
     def result(self, cost_usd: float | None = None) -> RunResult:
         """What there is, at any moment."""
         return RunResult(
             text=self._last_text(),
-            usage=self._usage,
+            usage=self.usage,
             steps=self.step,
             new_messages=self.new_messages,
             stop_reason=self._stop_reason if self._state == "ended" else "error",
@@ -308,6 +305,9 @@ class AgentRun:
             cost_usd=cost_usd,
             pending=self._pending,
             still_running=tuple(self._still_running),
+            detail=self._detail,
+            sub_agents=self.sub_agents,
+            remembered=self.remembered,
             run=self,
         )
 
@@ -330,13 +330,28 @@ class AgentRun:
 
     def _tool_replied(self, outcome: ToolReplied) -> None:
         result = outcome.result
-        if result.id in self._results or result.id not in [call.id for call in self._calls]:
-            raise InvalidInput(f"no call {result.id!r} waits for a result")
+        self._require_open(result.id)
         self._results[result.id] = result
+        if self._suspended:
+            self._suspended.pop(result.id, None)
+
+    def _call_suspended(self, outcome: CallSuspended) -> None:
+        self._require_open(outcome.call_id)
+        self._suspended[outcome.call_id] = outcome.run
+
+    def _require_open(self, call_id: str) -> None:
+        if call_id in self._results or call_id not in [call.id for call in self._calls]:
+            raise InvalidInput(f"no call {call_id!r} waits for a result")
 
     def _paused(self, outcome: Paused) -> None:
-        self._pending = outcome.pending
-        needs_approval = any(pending.waits_for == "approval" for pending in outcome.pending)
+        theirs = [
+            pending.model_copy(update={"path": (_step_of_path(call), *pending.path)})
+            for call in self._calls
+            if call.id in self._suspended
+            for pending in self._suspended[call.id].pending
+        ]
+        self._pending = (*outcome.pending, *theirs)
+        needs_approval = any(pending.waits_for == "approval" for pending in self._pending)
         self._stop_reason = "approval_required" if needs_approval else "result_required"
         self._state = "ended"
 
@@ -350,13 +365,26 @@ class AgentRun:
             self._stop_reason = "error"
             self._state = "ended"
             return
-        self._messages.append(
+        self._append(
             Message.user(f"The answer is not valid: {outcome.message}. Answer again with valid JSON only.")
         )
         self._state = "asking"
 
-    def _broken(self, outcome: Broken) -> None:
+    def _told(self, outcome: Told) -> None:
+        if self._state == "ended" and (self._stop_reason not in GOES_ON or self._calls):
+            raise InvalidInput(f"a run that ended with {self._stop_reason!r} cannot be told anything more")
+        for message in outcome.messages:
+            self._append(message)
+        self._output, self._has_output = None, False
         if self._state == "ended":
+            self._go_on()
+
+    def _history_replaced(self, outcome: HistoryReplaced) -> None:
+        require_replayable(outcome.messages, "trim")
+        self._view = list(outcome.messages)
+
+    def _broken(self, outcome: Broken) -> None:
+        if self._state == "ended" and outcome.stop_reason != "aborted":
             return
         response = outcome.response
         if response is not None and self._state == "asking":
@@ -364,21 +392,19 @@ class AgentRun:
             self._usage += response.usage
             if response.message.content:
                 self._take_calls(response.message)
-        self._stop_reason = outcome.stop_reason
+        self._stop_reason, self._detail = outcome.stop_reason, outcome.detail
         self._state = "ended"
         self._pending = ()
-        self._messages.extend(self._open_batch())
-        self._calls, self._results = (), {}
+        for message in self._open_batch():
+            self._append(message)
+        self._close_batch()
 
     # The batch of calls that is open.
 
     def _take_calls(self, message: Message) -> None:
-        calls = message.tool_calls
-        if calls and not _are_distinct(calls):
-            message = _with_own_ids(message, len(self._messages))
-            calls = message.tool_calls
-        self._messages.append(message)
-        self._calls = calls
+        message = with_own_ids(message, len(self._messages))
+        self._append(message)
+        self._calls = message.tool_calls
         self._results = {}
         self.decisions = {}  # a vendor may use an id again, and one approval is for one call
         self._was_announced = False
@@ -403,13 +429,22 @@ class AgentRun:
     def _record(self, call_id: str, result: Any, *, is_error: bool) -> None:
         name = next(call.name for call in self._calls if call.id == call_id)
         self._results[call_id] = ToolResultPart(id=call_id, name=name, result=result, is_error=is_error)
+        self._unshown.append(call_id)
 
     def _settle(self) -> None:
         """Close the batch when its last result is there. Only here, because results may be fed from
         several threads at once and `next_step` is asked by one."""
-        self._messages.append(Message.tool([self._results[call.id] for call in self._calls]))
-        self._calls, self._results = (), {}
+        self._append(Message.tool([self._results[call.id] for call in self._calls]))
+        self._close_batch()
         self._go_on()
+
+    def _close_batch(self) -> None:
+        self._calls, self._results, self._suspended, self._unshown = (), {}, {}, []
+
+    def _append(self, message: Message) -> None:
+        self._messages.append(message)
+        if self._view is not None:
+            self._view.append(message)
 
     def _go_on(self) -> None:
         """Ask the model again, if there is a step left."""
@@ -431,42 +466,51 @@ class AgentRun:
 
     # The state as data.
 
-    def dumps(self) -> str:
-        """The run as JSON text."""
-        return _Snapshot(
+    def dumps(self, key: SealingKey | None = None) -> str:
+        """The run as JSON text; with a key sealed, so that nobody can change it who does not have it."""
+        return write_snapshot(self._snapshot(), key)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
             run_id=self.run_id,
             options=self.options,
             messages=tuple(self._messages),
             history_size=self._history_size,
+            view=None if self._view is None else tuple(self._view),
             state="checking" if self._has_output else self._state,
             step=self.step,
             usage=self._usage,
+            sub_agents=self._sub_agents,
             calls=self._calls,
             results=self._results,
             decisions=self.decisions,
+            remembered=self.remembered,
             pending=self._pending,
+            suspended={call_id: run._snapshot() for call_id, run in self._suspended.items()},
             was_announced=self._was_announced,
+            unshown=tuple(self._unshown),
             rejections=self._rejections,
             still_running=tuple(self._still_running),
             stop_reason=self._stop_reason,
-        ).model_dump_json()  # with every None: the arguments of a call may be null
+            detail=self._detail,
+        )
 
     @classmethod
-    def loads(cls, text: str | bytes) -> AgentRun:
-        """A run from its JSON; raises InvalidInput when the text is no run. A finished run gives its
-        `output` again when the agent runs it."""
-        try:
-            data = _Snapshot.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidInput(f"this is not a run that was dumped: {describe(error)}") from error
-        if not data.is_consistent:
-            raise InvalidInput("this is not a run that was dumped: its fields contradict each other")
+    def loads(cls, text: str | bytes, key: SealingKey | Sequence[SealingKey] | None = None) -> AgentRun:
+        """A run from its text; raises InvalidInput when it is none, or its seal is not right. A finished
+        run gives its `output` again when the agent runs it."""
+        return cls._restored(read_snapshot(text, key))
+
+    @classmethod
+    def _restored(cls, data: Snapshot) -> AgentRun:
         run = cls((), (), data.options)
-        for name in _Snapshot.model_fields:
-            if name != "options" and name != "version":
+        for name in Snapshot.model_fields:
+            if name not in ("options", "version", "suspended"):
                 setattr(run, name if name in AgentRun.__slots__ else f"_{name}", getattr(data, name))
-        run._messages = list(data.messages)
-        run._still_running = list(data.still_running)
+        run._messages, run._still_running = list(data.messages), list(data.still_running)
+        run._unshown = list(data.unshown)
+        run._view = None if data.view is None else list(data.view)
+        run._suspended = {call_id: cls._restored(child) for call_id, child in data.suspended.items()}
         return run
 
     def copy(self) -> AgentRun:
@@ -476,86 +520,30 @@ class AgentRun:
         return run
 
 
-class _Snapshot(Value):
-    """What `dumps` writes. A field is added with a default, so that older text still loads."""
-
-    called: ClassVar[str | None] = "AgentRun"
-    version: Literal[1] = 1
-    run_id: str = ""
-    options: RunOptions
-    messages: tuple[Message, ...] = ()
-    history_size: int = 0
-    state: State
-    step: int = 0
-    usage: Usage = NOT_COUNTED
-    calls: tuple[ToolCallPart, ...] = ()
-    results: dict[str, ToolResultPart] = Field(default_factory=dict)
-    decisions: dict[str, Decision] = Field(default_factory=dict)
-    pending: tuple[PendingCall, ...] = ()
-    was_announced: bool = False
-    rejections: int = 0
-    still_running: tuple[str, ...] = ()
-    stop_reason: StopReason = "stop"
-
-    @property
-    def is_consistent(self) -> bool:
-        """The table could have led here: open calls, their results and answers belong to each other."""
-        last = self.messages[-1] if self.messages else None
-        ids = {call.id for call in self.calls}
-        return (
-            0 <= self.history_size <= len(self.messages)
-            and (not self.calls or (last is not None and last.tool_calls == self.calls))
-            and len(ids) == len(self.calls)
-            and (bool(self.calls) if self.state == "calling" else self.state == "ended" or not self.calls)
-            and (self.state != "checking" or (last is not None and last.role is Role.ASSISTANT))
-            and ids.issuperset(self.results)
-            and all(result.id == id for id, result in self.results.items())
-            and ids.issuperset(pending.call.id for pending in self.pending)
-        )
+def _step_of_path(call: ToolCallPart) -> str:
+    """How a path names the call that leads to a sub-agent."""
+    return f"{call.name}:{call.id}"
 
 
-_EXPECTED: dict[type, State] = {
-    ModelReplied: "asking",
-    ToolReplied: "calling",
-    Paused: "calling",
-    OutputAccepted: "checking",
-    OutputRejected: "checking",
+_EXPECTED: dict[type, tuple[State, ...]] = {
+    ModelReplied: ("asking",),
+    ToolReplied: ("calling",),
+    CallSuspended: ("calling",),
+    Paused: ("calling",),
+    OutputAccepted: ("checking",),
+    OutputRejected: ("checking",),
+    Told: ("asking", "ended"),
+    HistoryReplaced: ("asking",),
+    Broken: ("asking", "calling", "checking", "ended"),
 }
 _FEED: dict[type, Callable[[AgentRun, Any], None]] = {
     ModelReplied: AgentRun._model_replied,
     ToolReplied: AgentRun._tool_replied,
+    CallSuspended: AgentRun._call_suspended,
     Paused: AgentRun._paused,
     OutputAccepted: AgentRun._output_accepted,
     OutputRejected: AgentRun._output_rejected,
+    Told: AgentRun._told,
+    HistoryReplaced: AgentRun._history_replaced,
     Broken: AgentRun._broken,
 }
-
-
-def _are_distinct(calls: tuple[ToolCallPart, ...]) -> bool:
-    """Whether each call has an id, and no two the same."""
-    if len(calls) == 1:
-        return bool(calls[0].id)
-    ids = {call.id for call in calls}
-    return "" not in ids and len(ids) == len(calls)
-
-
-def _with_own_ids(message: Message, position: int) -> Message:
-    """Some servers repeat an id, or send none; results could not be told apart then. The position in
-    the conversation keeps the ids of two runs apart, of which one is the other's history."""
-    parts = [
-        part.model_copy(update={"id": f"call_{position}_{index}"}) if type(part) is ToolCallPart else part
-        for index, part in enumerate(message.content)
-    ]
-    return Message.assistant(parts)
-
-
-def _require_answered(history: Sequence[Message], prompt: Sequence[Message]) -> None:
-    """Open calls are refused by every vendor, with words nobody understands."""
-    for messages, answers in ((history, prompt), (prompt, ())):
-        if not messages or not messages[-1].tool_calls or (answers and answers[0].role is Role.TOOL):
-            continue
-        ids = ", ".join(call.id for call in messages[-1].tool_calls)
-        raise InvalidInput(
-            f"{'history' if messages is history else 'prompt'} ends with calls that have no results ({ids}); "
-            "append result.new_messages as it is, or continue the run itself: agent.run_sync(result.run)"
-        )

@@ -1,80 +1,128 @@
 """Performing one call of a tool: from the model's words to the result that it will read.
 
 Nothing in here fails the run. A tool that is not there, arguments that do not fit, a tool that
-raises: each is a result with is_error, in words that help the model to do better. Only a cancel
-goes on, after the call got a result that says so.
+raises, is too slow, or is interrupted: each is a result with is_error, in words that help the model to
+do better. Only a cancel goes on, after the call got a result that says so. A tool that was stopped and
+has something to say all the same is heard: what it returned then is in the result.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from tako.effects import Emit, Flow
-from tako.errors import Cancelled, ToolError
+from tako.effects import Flow, within
+from tako.errors import Cancelled, Interrupted, TakoError, TimedOut, ToolError
 from tako.events import ToolCallResult, ToolProgress
 from tako.models import ToolCallPart, ToolResultPart
-from tako.orchestrators.agent_run import AgentRun, ToolReplied
-from tako.orchestrators.decisions import Approved
-from tako.tools import Tool, ToolContext, ToolRegistry
-from tako.tools.tool import speakable
+from tako.orchestrators.agent_steps import CallSuspended, ToolReplied
+from tako.orchestrators.limits import cut_content, cut_result
+from tako.orchestrators.scope import Scope
+from tako.tools.output import ToolOutput
+from tako.tools.tool import Tool, speakable
 
-__all__ = ["perform", "waits_for"]
+if TYPE_CHECKING:
+    from tako.orchestrators.agent_run import AgentRun
+    from tako.parts import ResultPart
 
-
-def waits_for(tool: Tool | None, run: AgentRun, call: ToolCallPart) -> Literal["approval", "result"] | None:
-    """What a call needs from outside before it can go on; None if it can."""
-    if tool is None or not (tool.approval or tool.function is None) or call.id in run.decisions:
-        return None
-    return "result" if tool.function is None else "approval"
+__all__ = ["Suspended", "missing_tool", "perform", "settle"]
 
 
-def perform(tools: ToolRegistry, run: AgentRun, call: ToolCallPart, *, listening: bool) -> Flow[None]:
-    """Run a call and feed its result to the run; raises Cancelled only, after feeding it.
+class Suspended(Exception):
+    """What a tool raises whose own agent waits for the outside: the call stays open, and its run is kept."""
 
-    Without `listening` nobody looks at events, and none is made.
-    """
+    def __init__(self, run: AgentRun) -> None:
+        super().__init__()
+        self.run = run
+
+
+def perform(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flow[None]:
+    """Run a call and feed its result to the run; raises Cancelled only, after feeding it."""
     cancelled = None
     try:
-        result, is_error = (yield from _invoke(tools, run, call, listening=listening)), False
+        output = yield from _invoke(scope, call, tool, arguments)
+    except Suspended as suspended:
+        scope.run.feed(CallSuspended(call.id, suspended.run))
+        return
     except Cancelled as error:
-        cancelled, is_error = error, True
-        result = "cancelled during execution"
-        if error.abandoned:
-            run.left_running(call.name)
-            result = f"cancelled: {call.name} did not stop and is still running"
+        cancelled, output = error, _stopped(scope, call, error, "cancelled during execution")
+    except Interrupted as error:
+        output = _stopped(scope, call, error, "cancelled: the user interrupted this call")
+    except TimedOut as error:
+        output = _stopped(scope, call, error, f"timed out: {error.message}")
     except ToolError as error:
-        result, is_error = speakable(error.message), True
+        output = ToolOutput.error(speakable(error.message))
     except Exception as error:  # a tool is somebody else's code: whatever it raises is an answer
-        result, is_error = speakable(f"{type(error).__name__}: {error}"), True
-    run.feed(ToolReplied(ToolResultPart(id=call.id, name=call.name, result=result, is_error=is_error)))
-    if listening:
-        yield Emit((ToolCallResult(run.step, call.name, call.id, result, is_error),))
+        output = ToolOutput.error(speakable(f"{type(error).__name__}: {error}"))
+    yield from settle(scope, call, output, tool)
     if cancelled is not None:
         raise cancelled
 
 
-def _invoke(tools: ToolRegistry, run: AgentRun, call: ToolCallPart, *, listening: bool) -> Flow[Any]:
-    """The flow of the tool that is called; raises ToolError if there is none of that name."""
-    tool = tools.get(call.name)
-    if tool is None:
-        names = ", ".join(tool.name for tool in tools) or "none"
-        raise ToolError(f"tool {call.name!r} not found; the tools are: {names}")
-    arguments = call.args
-    if run.decisions:
-        decision = run.decisions.get(call.id)
-        if isinstance(decision, Approved) and decision.args is not None:
-            arguments = decision.args
-
-    def context() -> ToolContext:
-        return ToolContext(
-            call_id=call.id,
-            tool_name=call.name,
-            step=run.step,
-            run_id=run.run_id,
-            principal=run.options.principal,
+def settle(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None = None) -> Flow[None]:
+    """Feed the result of a call to the run, and tell of it. The run has it before anybody is told."""
+    part = _part(scope, call, output, tool)
+    scope.run.feed(ToolReplied(part))
+    if scope.steering is not None:
+        scope.steering.call_ended(call.id)
+    if scope.show is not None:
+        yield scope.tell(
+            ToolCallResult(scope.run.step, call.name, call.id, part.result, part.is_error, part.content)
         )
 
-    def progress(item: Any) -> ToolProgress:
-        return ToolProgress(run.step, call.name, call.id, item)
 
-    return tool.invoke(arguments, context, progress if listening else None)
+def missing_tool(scope: Scope, call: ToolCallPart) -> ToolOutput:
+    """What the model reads that asked for a tool which is not there."""
+    names = ", ".join(tool.name for tool in scope.agent.tools) or "none"
+    return ToolOutput.error(f"tool {call.name!r} not found; the tools are: {names}")
+
+
+def _invoke(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flow[Any]:
+    """The flow of the tool, within its time and with the token by which the user can interrupt it."""
+
+    show = scope.show
+
+    def progress(item: Any) -> Sequence[Any]:
+        assert show is not None
+        return show((ToolProgress(scope.run.step, call.name, call.id, item),))
+
+    listener = None if show is None else progress
+    flow = tool.invoke(arguments, lambda: scope.context(call, listener), listener)
+    token = scope.calls.get(call.id) if scope.calls else None
+    return flow if tool.timeout is None and token is None else within(tool.timeout, flow, token)
+
+
+def _part(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None) -> ToolResultPart:
+    """The result as the model will read it, no longer than it may be."""
+    limit = scope.agent.tool_output_limit
+    if tool is not None and tool.max_output is not None:
+        limit = tool.max_output
+    if type(output) is not ToolOutput:
+        result = output if limit is None else cut_result(output, limit)
+        return ToolResultPart(id=call.id, name=call.name, result=result, is_error=False)
+    content = output.content if limit is None else cut_content(output.content, limit)
+    try:
+        return ToolResultPart(
+            id=call.id,
+            name=call.name,
+            result=output.value if limit is None else cut_result(output.value, limit),
+            content=cast("tuple[ResultPart, ...]", content),  # checked there
+            is_error=output.is_error,
+            cache_control=output.cache_control,
+        )
+    except TakoError as error:
+        words = f"tool {call.name!r} returned parts that no model can read: {error.message}"
+        return ToolResultPart(id=call.id, name=call.name, result=words, is_error=True)
+
+
+def _stopped(scope: Scope, call: ToolCallPart, error: TakoError, words: str) -> ToolOutput:
+    """The result of a call that was stopped: why, and what it had to say all the same."""
+    cut = error if isinstance(error, Cancelled) else error.__cause__
+    if isinstance(cut, Cancelled) and cut.abandoned:
+        scope.run.left_running(call.name)
+        words = f"{words}; {call.name} did not stop and is still running"
+    partial = error.partial
+    if isinstance(partial, ToolOutput):
+        value = f"{words}\n{partial.value}" if partial.value else words
+        return ToolOutput(value, partial.content, is_error=True)
+    return ToolOutput.error(f"{words}\n{partial}" if isinstance(partial, str) and partial else words)

@@ -1,29 +1,49 @@
-"""What the outside can answer to a pending call: yes, no, or the result itself."""
+"""What the outside can answer to a pending call, and what makes an answer belong to one call alone.
+
+An answer is bound to the id of its call and to a digest of the tool's name and the arguments: an
+approval of one thing is not an approval of another that came to have the same id.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError, PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticCustomError, PydanticSerializationError, to_json, to_jsonable_python
 
 from tako.models import ToolCallPart, Value
+from tako.tools.patterns import CallPattern
 
-__all__ = ["Answered", "Approved", "Decision", "Denied", "PendingCall"]
+__all__ = [
+    "Answered",
+    "Approved",
+    "BoundDecision",
+    "Decision",
+    "Denied",
+    "PendingCall",
+    "Remembered",
+    "digest_of",
+]
 
 
 class Approved(Value):
-    """Run the call; with `args`, run it with these instead of the model's."""
+    """Run the call; with `args`, run it with these instead of the model's.
+
+    With `remember` the calls of that pattern are not asked about again; True is this very call.
+    """
 
     kind: Literal["approved"] = "approved"
     args: dict[str, Any] | None = None
+    remember: CallPattern | bool = False
 
 
 class Denied(Value):
-    """Do not run it; the model is told why."""
+    """Do not run it; the model is told why. `remember` as in Approved."""
 
     kind: Literal["denied"] = "denied"
     reason: str = "the call was not approved"
+    remember: CallPattern | bool = False
 
 
 class Answered(Value):
@@ -45,8 +65,47 @@ class Answered(Value):
 Decision: TypeAlias = Annotated[Approved | Denied | Answered, Field(discriminator="kind")]
 
 
+class BoundDecision(Value):
+    """A decision, and the digest of the call that it was made for."""
+
+    decision: Decision
+    digest: str
+
+
+class Remembered(Value):
+    """A decision for all calls of a pattern, for as long as it is handed on from run to run."""
+
+    pattern: CallPattern
+    allowed: bool
+    reason: str = ""
+
+
 class PendingCall(Value):
-    """A call for which the run waits. `waits_for` says what: an approval, or a result."""
+    """A call for which the run waits. `waits_for` says what: an approval, or a result.
+
+    `path` names the calls of sub-agents that lead to it, outermost first; it is empty for the agent's
+    own. `digest` goes back with the decision, where somebody else holds the two in between.
+    """
 
     call: ToolCallPart
     waits_for: Literal["approval", "result"]
+    path: tuple[str, ...] = ()
+    digest: str = ""
+
+    @classmethod
+    def of(cls, call: ToolCallPart, waits_for: Literal["approval", "result"]) -> PendingCall:
+        """The call as the outside gets to see it."""
+        return cls(call=call, waits_for=waits_for, digest=digest_of(call))
+
+
+def digest_of(call: ToolCallPart) -> str:
+    """What a decision on this call is bound to, besides its id."""
+    arguments = to_json(_sorted(call.args), inf_nan_mode="constants")
+    return hashlib.sha256(call.name.encode() + b"\0" + arguments).hexdigest()
+
+
+def _sorted(value: Any) -> Any:
+    """The same JSON with its keys in order: who stores a call may give them back in another."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list | tuple) else value

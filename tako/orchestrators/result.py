@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
-from tako.models import Message, Usage
-from tako.orchestrators.decisions import PendingCall
+from tako.models import Message, Usage, Value
+from tako.orchestrators.decisions import PendingCall, Remembered
 
 if TYPE_CHECKING:
     from tako.orchestrators.agent_run import AgentRun
 
-__all__ = ["OutputT", "RunResult", "StopReason"]
+__all__ = ["OutputT", "RunResult", "StopReason", "SubAgentUsage"]
 
 OutputT = TypeVar("OutputT", default=None)
 
@@ -25,15 +25,30 @@ StopReason: TypeAlias = Literal[
     "max_steps",
     "approval_required",
     "result_required",
+    "interrupted",
+    "aborted",
     "cancelled",
     "error",
 ]
 """Why a run ended: the model's own reasons first, then ours.
 
 "stop" is a whole answer; "length" and "content_filter" cut it off; "max_steps" is the limit of the
-agent; "approval_required" and "result_required" wait for `pending`; "cancelled" is the token's or
-the owner's; "error" stands only in the partial result of a TakoError.
+agent; "approval_required" and "result_required" wait for `pending`; "interrupted" is the user's, by a
+Steering handle, and "aborted" a guard's; "cancelled" is the token's or the owner's; "error" stands only
+in the partial result of a TakoError.
 """
+
+
+class SubAgentUsage(Value):
+    """What one run of a sub-agent has used; `path` as in SubAgentEvent. Its own sub-agents are counted
+    in `usage`, and listed."""
+
+    path: tuple[str, ...]
+    model: str
+    usage: Usage
+    steps: int
+    cost_usd: float | None = None
+    sub_agents: tuple[SubAgentUsage, ...] = ()
 
 
 @dataclass(slots=True)
@@ -48,7 +63,11 @@ class RunResult(Generic[OutputT]):
     stop_reason    why the run ended
     pending        the calls that wait for an answer from outside
     still_running  names of blocking tools that ignored their cancel and were left running
-    cost_usd       the price, where the provider knows one
+    cost_usd       the price, where the providers know theirs; with the sub-agents
+    detail         more on the stop_reason: what a guard said
+    sub_agents     what each run of a sub-agent has used; it is in `usage` as well
+    remembered     decisions on patterns of calls, to be handed to the next run
+    undelivered    what the user queued and the model has not been told
     run            the run itself: `run.dumps()` to keep it, `run.answer(...)` to go on
     """
 
@@ -61,6 +80,10 @@ class RunResult(Generic[OutputT]):
     cost_usd: float | None = None
     pending: tuple[PendingCall, ...] = ()
     still_running: tuple[str, ...] = ()
+    detail: str = ""
+    sub_agents: tuple[SubAgentUsage, ...] = ()
+    remembered: tuple[Remembered, ...] = ()
+    undelivered: tuple[Message, ...] = ()
     run: AgentRun | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:

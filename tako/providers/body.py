@@ -12,10 +12,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from tako.errors import InvalidInput
-from tako.models import ChatRequest, Message, Part, TextPart
+from tako.models import ChatRequest, Message, Part, Role, TextPart, Thinking
 
 __all__ = [
+    "EFFORTS",
     "chosen_tool",
+    "effort_of",
     "join_body",
     "json_bytes",
     "json_text",
@@ -24,6 +26,19 @@ __all__ = [
     "only_text",
     "vendor_tools",
 ]
+
+
+EFFORTS = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max"))
+"""The words for how hard to think that vendors have in common, as nearly all of them write them."""
+
+
+def effort_of(thinking: Thinking) -> str | None:
+    """How hard to think: a known word in any case becomes the vendors' own, another is sent as it is."""
+    effort = thinking.effort
+    if effort is None or effort in EFFORTS:
+        return effort
+    word = effort.lower()
+    return word if word in EFFORTS else effort
 
 
 def json_bytes(value: object, what: str) -> bytes:
@@ -49,11 +64,16 @@ def misplaced(owner: str, message: Message, part: Part) -> InvalidInput:
 
 
 def only_text(owner: str, message: Message) -> str:
-    """The text of a message that may hold nothing else; raises InvalidInput."""
+    """The text of a message that may hold nothing else; raises InvalidInput.
+
+    The parts of a system message are blocks to some vendors; for the others a blank line divides them.
+    """
+    texts: list[str] = []
     for part in message.content:
         if type(part) is not TextPart:
             raise misplaced(owner, message, part)
-    return message.text
+        texts.append(part.text)
+    return ("\n\n" if message.role is Role.SYSTEM else "").join(texts)
 
 
 def chosen_tool(owner: str, request: ChatRequest) -> str | None:

@@ -63,8 +63,10 @@ def describe(effect: Any) -> str:
             names = ", ".join(name_of(flow) for flow in flows)
             bound = "" if limit is None else f", {limit} at a time"
             return f"Gather [{names}]{bound}" + (", collecting" if on_error is OnError.COLLECT else "")
-        case Within(seconds, flow):
-            return f"Within {seconds} s: {name_of(flow)}"
+        case Within(seconds, flow, token):
+            limits = [] if seconds is None else [f"{seconds} s"]
+            limits += [] if token is None else ["a token"]
+            return f"Within {' and '.join(limits) or 'no limit'}: {name_of(flow)}"
         case Sleep(seconds):
             return f"Sleep {seconds} s"
         case Entropy(size):

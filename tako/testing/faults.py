@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -49,6 +50,8 @@ class Faults:
     0 is before the first."""
     cancel_during: int | None = None
     """The run is cancelled while that effect is in flight, and its reply is lost."""
+    instead: Callable[[], object] | None = None
+    """What is done at those moments instead of cancelling the run: a user who interrupts one tool, say."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

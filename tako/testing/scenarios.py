@@ -44,7 +44,7 @@ from tako.effects import (
     sleep,
     within,
 )
-from tako.errors import Cancelled, TakoError, TimedOut, TransportError
+from tako.errors import Cancelled, Interrupted, TakoError, TimedOut, TransportError
 from tako.testing.vendor import Answer, Hangup, Pause, ReceivedRequest, Reset, ScriptedVendor
 
 __all__ = ["SCENARIOS", "TICK", "Scenario"]
@@ -393,6 +393,160 @@ def _waits_again(url: str) -> Flow[Any]:
     return "three refusals"
 
 
+# Tokens of a part of the flow.
+
+
+def _interruptible(flow: Flow[Any], token: CancellationToken) -> Flow[Any]:
+    """Run a flow until the token is cancelled, and go on whatever became of it."""
+    try:
+        result = yield Within(None, flow, token)
+    except Interrupted as error:
+        result = "interrupted", error.partial
+    yield Sleep(0)
+    return result
+
+
+def _cancelled_after(seconds: float, token: CancellationToken, *flows: Flow[Any]) -> Flow[Any]:
+    """Run flows side by side with one that cancels the token, and give what they returned."""
+    outcomes = yield Gather((*flows, _later(seconds, call(token.cancel))))
+    return [outcome.value for outcome in outcomes[:-1]]
+
+
+def _interrupted_in_every_wait(url: str) -> Flow[Any]:
+    """One token for parts that wait for different things; of three children one never starts."""
+    token = CancellationToken()
+    waits = [
+        _asleep(),
+        send(_get(url, "/no-head")),
+        _take_what_comes(url),
+        gather(_say("a", 0, 1), _say("b", LONG), _say("c", 0), limit=1),
+        within(LONG, _asleep(), CancellationToken()),
+        within(None, _interruptible(_asleep(), CancellationToken())),
+    ]
+    return (yield from _cancelled_after(TICK, token, *[_interruptible(wait, token) for wait in waits]))
+
+
+def _asleep() -> Flow[Any]:
+    yield Sleep(LONG)
+    return "not interrupted"
+
+
+def _take_what_comes(url: str) -> Flow[Any]:
+    head = yield from send(_get(url))
+    taken = [head.status]
+    try:
+        while data := (yield Receive(head.exchange)):
+            taken.append(len(data))
+    except Cancelled:
+        return taken
+
+
+def _no_head_or_no_end(request: ReceivedRequest) -> Answer:
+    return Answer(before=(Pause(LONG),)) if request.target == "/no-head" else _STALLED
+
+
+def _read_on_afterwards(url: str) -> Flow[Any]:
+    """Stop waiting for the next piece, for two reasons, and wait for it again: nothing is lost."""
+
+    def reader() -> Flow[Any]:
+        head = yield from send(_get(url))
+        yield Emit([(yield from receive(head.exchange))])
+        try:
+            yield Within(TICK / 2, receive(head.exchange))
+        except TimedOut:
+            yield Emit(["too late"])
+        yield Emit([(yield from _interruptible(receive(head.exchange), token))])
+        return (yield from _lines(head.exchange))
+
+    token = CancellationToken()
+    return (yield from _cancelled_after(2 * TICK, token, reader()))
+
+
+def _what_a_part_opened(url: str) -> Flow[Any]:
+    """Who stops, or fails, keeps nothing open; who ends well leaves it to its parent."""
+
+    def opening(then: Flow[Any]) -> Flow[int]:
+        head = yield from send(_get(url))
+        opened.append(head.exchange)
+        yield from then
+        return head.exchange
+
+    opened: list[int] = []
+    token = CancellationToken()
+    for then in (_say("a", 0, TransportError("reset", phase="body")), call(token.cancel)):
+        try:
+            yield Within(LONG, opening(_and_sleep(then)), token)
+        except TakoError as error:
+            yield Emit([type(error).__name__])
+    for exchange in opened:
+        try:
+            yield Receive(exchange)
+        except TakoError as error:
+            yield Emit([type(error).__name__])
+    return (yield from _lines((yield Within(LONG, opening(_say("b", 0)), CancellationToken()))))
+
+
+def _and_sleep(flow: Flow[Any]) -> Flow[Any]:
+    yield from flow
+    yield Sleep(LONG)
+
+
+def _interrupted_by_what_it_calls(url: str) -> Flow[Any]:
+    """The reply is given, what it has to say is heard, and then there is no more waiting."""
+
+    async def coroutine() -> str:
+        token.cancel()
+        return "from a coroutine"
+
+    def plain() -> str:
+        token.cancel()
+        return "from a function"
+
+    def inner(function: Callable[[], Any]) -> Flow[Any]:
+        reply = yield Call(function)
+        yield Emit([reply])
+        try:
+            yield Sleep(LONG)
+        except Cancelled:
+            yield Emit(["no more"])
+            return reply
+
+    results = []
+    for function in (plain, coroutine):
+        token = CancellationToken()
+        results.append((yield from _interruptible(inner(function), token)))
+    return results
+
+
+def _interrupted_at_other_times(url: str) -> Flow[Any]:
+    """A token that is cancelled before, or after, or again; and one that several parts share."""
+    token = CancellationToken()
+    first = yield from _interruptible(_say("a", 0, 1), token)
+    yield Call(token.cancel)
+    yield Sleep(0)
+    yield Call(token.cancel)
+    second = yield from _interruptible(_say("b", 0, 2), token)
+    third = yield from _interruptible(_interruptible(_say("c", 0, 3), CancellationToken()), token)
+    return first, second, third
+
+
+def _the_outermost_is_interrupted(url: str) -> Flow[Any]:
+    def both() -> None:
+        inner.cancel()
+        outer.cancel()
+
+    def nested() -> Flow[Any]:
+        found = yield from _interruptible(_and_sleep(call(cancel)), inner)
+        return "only the inner one", found
+
+    results = []
+    for number in range(3):
+        outer, inner = CancellationToken(), CancellationToken()
+        cancel = (both, outer.cancel, inner.cancel)[number]
+        results.append((yield from _interruptible(nested(), outer)))
+    return results
+
+
 _SSE = b'event: a\ndata: {"n": 1}\n\ndata: caf\xc3\xa9 \xe2\x80\xa8 x\n\ndata: [DONE]\n\n'
 _TWO = (b"first\n", Pause(TICK), b"second\n", Pause(TICK))
 _STALLED = Answer((b"first\n", Pause(LONG), b"second\n"))
@@ -452,6 +606,17 @@ SCENARIOS: list[Scenario] = [
         cancel_at=2 * TICK,
     ),
     Scenario("cancelled within its time", _waiting(lambda: Within(LONG, _say("a", LONG))), cancel_at=TICK),
+    Scenario("interrupted in every wait", _interrupted_in_every_wait, _no_head_or_no_end),
+    Scenario("read on after an interruption", _read_on_afterwards, Answer((b"1\n", Pause(4 * TICK), b"2\n"))),
+    Scenario("what a part has opened", _what_a_part_opened, Answer((b"all of it\n",))),
+    Scenario("interrupted by what it calls", _interrupted_by_what_it_calls),
+    Scenario("interrupted at other times", _interrupted_at_other_times),
+    Scenario("the outermost is interrupted", _the_outermost_is_interrupted),
+    Scenario(
+        "cancelled within a token of its own",
+        lambda url: _interruptible(_say("a", LONG), CancellationToken()),
+        cancel_at=TICK,
+    ),
     Scenario("cancelled before the first wait", _waits_again, cancel_at=0.0),
     Scenario("cancelled and stubborn", _waits_again, cancel_at=TICK),
 ]

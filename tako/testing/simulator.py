@@ -165,7 +165,6 @@ class _Task:
     index: int = 0
     wait: _AnyWait = None
     entry: Performed | None = None
-    opened: set[int] = field(default_factory=set)
 
 
 class SimulatedRun(Generic[T]):
@@ -195,7 +194,7 @@ class SimulatedRun(Generic[T]):
         self._closed = False
         self._outcome: Outcome[T] | None = None
         self._told = False
-        self._root = _Task("0", Steps(flow, self._clock, self._token))
+        self._root = _Task("0", Steps(flow, self._clock, self._token, discard=world.discard))
         self._tasks: list[_Task] = [self._root]
 
     def __enter__(self) -> SimulatedRun[T]:
@@ -273,7 +272,7 @@ class SimulatedRun(Generic[T]):
         """The task that goes on, or None for the consumer. Lets time pass if it has to; raises Deadlock."""
         while True:
             if self.now >= self._cancel_at:
-                self._token.cancel()
+                self._strike()
                 self._cancel_at = math.inf
             ready: list[_Task | None] = [task for task in self._tasks if self._is_ready(task)]
             if self._buffer and self.now >= self._busy_until:
@@ -340,7 +339,7 @@ class SimulatedRun(Generic[T]):
             if task is self._root or wait.events:
                 return
         if self._faults.cancel_after == (task.entry.number if task.entry else 0):
-            self._token.cancel()
+            self._strike()
         outcome, resume = self._reply(wait, steps)
         if task.entry is not None:
             task.entry.ended, task.entry.outcome = self.now, outcome
@@ -387,11 +386,15 @@ class SimulatedRun(Generic[T]):
             task.wait = _Family(Gathering(effect), self._token_of(task).child())
             self._start_children(task, task.wait)
         else:
-            task.wait = self._world.begin(effect, task.opened, self._token_of(task))
+            task.wait = self._world.begin(effect, task.steps.opened, self._token_of(task))
         if number == self._faults.cancel_during:
-            self._token.cancel()
-            if isinstance(task.wait, Wait):
+            self._strike()
+            if isinstance(task.wait, Wait) and task.steps.must_stop:
                 task.wait.lose(self.now)
+
+    def _strike(self) -> None:
+        """Cancel the run, or do what the test wants to happen at this moment."""
+        (self._faults.instead or self._token.cancel)()
 
     def _token_of(self, task: _Task) -> CancellationToken:
         return task.steps.token or self._token
@@ -400,13 +403,19 @@ class SimulatedRun(Generic[T]):
         """Start as many children as may run."""
         while (child := family.gathering.next_to_start()) is not None:
             index, flow = child
-            steps = Steps(flow, self._clock, family.token.child(), parent.steps.deadline)
+            steps = Steps(
+                flow,
+                self._clock,
+                family.token.child(),
+                parent.steps.deadline,
+                discard=self._world.discard,
+            )
             self._tasks.append(_Task(f"{parent.name}.{index}", steps, parent, index))
 
     def _end(self, task: _Task, outcome: Outcome[Any]) -> None:
         """A flow has ended: close what it left open and tell whoever waits for it."""
         self._tasks.remove(task)
-        self._world.discard(task.opened)
+        self._world.discard(task.steps.all_opened)
         if task.parent is None:
             self._outcome = outcome
             self._token.detach()
@@ -426,5 +435,5 @@ class SimulatedRun(Generic[T]):
         self._token.detach()
         for task in reversed(self._tasks):
             task.steps.close()
-            self._world.discard(task.opened)
+            self._world.discard(task.steps.all_opened)
         self._tasks.clear()

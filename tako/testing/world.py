@@ -156,7 +156,7 @@ class World:
         self._received = 0
 
     def begin(self, effect: Effect, opened: set[int], token: CancellationToken) -> Wait:
-        """Start an effect. `opened` are the exchanges that the asking flow has to answer for."""
+        """Start an effect. `opened` are the exchanges of the asking flow: a new one is put in."""
         now = self._clock()
         try:
             match effect:
@@ -184,10 +184,9 @@ class World:
         return failed(InvalidInput(f"a flow should yield effects and nothing else, not {kind}"), now)
 
     def discard(self, opened: set[int]) -> None:
-        """A flow has ended: close what it left open."""
+        """Nobody will receive from these exchanges any more."""
         for exchange in opened:
             self._exchanges.pop(exchange, None)
-        opened.clear()
 
     @property
     def open_exchanges(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,11 @@ class ToolContext:
     cancel: CancellationToken = field(default_factory=CancellationToken)
     steering: Steering | None = field(default=None, repr=False)
     depth: int = 0
-    show: Callable[[Any], Any] | None = field(default=None, repr=False)
-    """Makes the event of what a tool says on its way; None if nobody looks."""
+    show: Callable[[Any], Sequence[Any]] | None = field(default=None, repr=False)
+    """Makes the events of what a tool says on its way; None if nobody looks."""
     caller: object = field(default=None, repr=False)
     """The agent at work, for tools that run an agent themselves."""
 
     def progress(self, item: Any) -> Emit:
         """What a tool that is a flow yields to show how far it is."""
-        return Emit(() if self.show is None else (self.show(item),))
+        return Emit(() if self.show is None else self.show(item))

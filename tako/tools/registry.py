@@ -10,21 +10,26 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tako.errors import InvalidInput
-from tako.models import ToolSchema
+from tako.models import CacheControl, ToolSchema
 from tako.tools.tool import Tool
 
 __all__ = ["ToolRegistry"]
 
 
 class ToolRegistry:
-    """An immutable set of tools. Raises InvalidInput when two have the same name."""
+    """An immutable set of tools. Raises InvalidInput when two have the same name.
+
+    With `cache` the last definition, and so all of them, are marked for the vendor's prompt cache.
+    """
 
     __slots__ = ("_tools", "get", "schemas")
 
     get: Callable[[str], Tool | None]
     """The tool of that name, or None."""
 
-    def __init__(self, tools: Iterable[Tool | Callable[..., Any]] = ()) -> None:
+    def __init__(
+        self, tools: Iterable[Tool | Callable[..., Any]] = (), *, cache: CacheControl | None = None
+    ) -> None:
         if not isinstance(tools, Iterable):
             raise InvalidInput(f"tools should be a list of functions or tools, not {type(tools).__name__}")
         found: dict[str, Tool] = {}
@@ -37,10 +42,20 @@ class ToolRegistry:
             found[one.name] = one
         self._tools = dict(sorted(found.items()))
         self.get = self._tools.get
-        self.schemas: tuple[ToolSchema, ...] = tuple(one.schema for one in self._tools.values())
+        self.schemas: tuple[ToolSchema, ...] = _marked([one.schema for one in self._tools.values()], cache)
+
+    def only(self, wanted: Callable[[str], bool]) -> ToolRegistry:
+        """Those whose names are wanted."""
+        return ToolRegistry([one for one in self if wanted(one.name)])
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 
     def __len__(self) -> int:
         return len(self._tools)
+
+
+def _marked(schemas: list[ToolSchema], cache: CacheControl | None) -> tuple[ToolSchema, ...]:
+    if cache is not None and schemas:
+        schemas[-1] = schemas[-1].model_copy(update={"cache_control": cache})
+    return tuple(schemas)

@@ -1,13 +1,13 @@
 """Tool and @tool: a Python function becomes something that a model can call.
 
-| shape      | how it is told                 | how it runs                                                     |
-|------------|--------------------------------|-----------------------------------------------------------------|
-| plain      | a function                     | called through the driver                                       |
-| async      | `async def`                    | awaited by the driver                                           |
-| generator  | it returns an iterator, of     | each step through the driver; what it yields is progress, what  |
-|            | either kind                    | it returns is the result, or else the last thing it yielded     |
-| flow       | `Tool.from_flow`               | a generator of effects, run as a part of the agent's own flow   |
-| external   | `Tool.external`                | somebody else performs it, and the run pauses                   |
+| shape     | how it is told             | how it runs                                                      |
+|-----------|----------------------------|------------------------------------------------------------------|
+| plain     | a function                 | called through the driver                                        |
+| async     | `async def`                | awaited by the driver                                            |
+| generator | it returns an iterator, of | each step through the driver; what it yields is progress, what it |
+|           | either kind                | returns is the result, or else the last thing it yielded         |
+| flow      | `Tool.from_flow`           | a generator of effects, run as a part of the agent's own flow    |
+| external  | `Tool.external`            | somebody else performs it, and the run pauses                    |
 
 `invoke` is a flow: it checks the arguments, runs the tool, and gives back JSON, or a ToolOutput with
 what is more than JSON: parts that the model can see, an error in words, a cache mark. All that goes
@@ -20,7 +20,7 @@ returns is the result: so it can say how far it has come.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast, overload
 
@@ -38,8 +38,8 @@ from tako.tools.signature import Signature, underlying
 
 __all__ = ["Tool", "tool"]
 
-Progress: TypeAlias = Callable[[Any], Any]
-"""Makes the event to emit of what a generator tool yielded."""
+Progress: TypeAlias = Callable[[Any], Sequence[Any]]
+"""Makes the events to emit of what a generator tool yielded."""
 
 PLAIN = frozenset((str, int, float, bool, type(None), dict, list, tuple))
 """Types of results that are no iterators: asking an abstract class costs more than all the rest."""
@@ -213,7 +213,7 @@ def _drain(
                 return last if item.value is None else item.value
             last = item
             if progress is not None:
-                yield Emit((progress(item),))
+                yield Emit(progress(item))
     finally:
         close = getattr(source, "close", None)
         if close is not None and not getattr(source, "gi_running", False):

@@ -21,7 +21,9 @@ import tako_io_asyncio
 import tako_io_sync
 import tako_io_trio
 from tako import CancellationToken, RunResult, SingleAgent, ToolContext, tool
-from tako.errors import TimedOut
+from tako.driving.targets import as_flow
+from tako.effects import Flow, within
+from tako.errors import Interrupted, TimedOut
 from tako.models import ToolCallPart
 from tako.providers import Anthropic, Fake, OpenAI
 from tako.testing import Answer, Pause, ScriptedVendor, check_history
@@ -36,6 +38,11 @@ RUNS: dict[str, Callable[..., Any]] = {
     "sync": tako_io_sync.run,
     "trio": lambda agent, prompt, cancel: trio.run(lambda: tako_io_trio.run(agent, prompt, cancel=cancel)),
     "asyncio": lambda agent, prompt, cancel: asyncio.run(tako_io_asyncio.run(agent, prompt, cancel=cancel)),
+}
+RUNS_A_FLOW: dict[str, Callable[[Flow[Any]], Any]] = {
+    "sync": tako_io_sync.run,
+    "trio": lambda flow: trio.run(lambda: tako_io_trio.run(flow)),
+    "asyncio": lambda flow: asyncio.run(tako_io_asyncio.run(flow)),
 }
 arms = pytest.mark.parametrize("arm", RUNS)
 
@@ -193,6 +200,42 @@ def test_6_a_deadline_names_it_too(arm: str) -> None:
     assert took < 0.1 + IN_TIME + BUSY_MACHINE
     assert caught.value.partial.still_running == ("stubborn",)
     check_history(caught.value.partial.new_messages)
+
+
+@arms
+def test_6_a_part_is_interrupted_and_what_is_around_it_goes_on(arm: str) -> None:
+    """The agent that was interrupted gives back what it had; the next one uses the same runtime."""
+    begun, token = threading.Event(), CancellationToken()
+    moments: list[float] = []
+
+    def answer(request: Any) -> Answer:
+        begun.set()
+        return Answer((b"{}",), before=(Pause(LONG),))
+
+    def cancel() -> None:
+        assert begun.wait(5)
+        time.sleep(0.03)
+        moments.append(time.monotonic())
+        token.cancel()
+
+    def flow(silent: SingleAgent, other: SingleAgent) -> Flow[Any]:
+        try:
+            yield from within(None, as_flow(silent, "go"), token)
+        except Interrupted as error:
+            moments.append(time.monotonic())
+            return error.partial, (yield from as_flow(other, "go"))
+
+    with LoopbackServer(ScriptedVendor(answer)) as server, nothing_left_behind():
+        canceller = threading.Thread(target=cancel)
+        canceller.start()
+        agents = SingleAgent(OpenAI("m", "k", base_url=server.url)), SingleAgent(Fake(script=["done"]))
+        interrupted, after = RUNS_A_FLOW[arm](flow(*agents))
+        canceller.join()
+    assert moments[1] - moments[0] < IN_TIME + BUSY_MACHINE
+    assert interrupted.stop_reason == "cancelled"
+    check_history(interrupted.new_messages)
+    assert after.text == "done"
+    assert not token._callbacks
 
 
 def test_6_without_anybody_to_cancel_a_tool_runs_on_the_callers_own_thread() -> None:

@@ -1,22 +1,27 @@
 """Random flows, and what they should do: a reference that knows nothing of Steps and Gathering.
 
 A program is a tuple of operations. `flow_of` makes a flow of it; `evaluate` works out by plain
-recursion when it says what, and how it ends. All durations of a program are different powers of
-two, so that no two things happen in one moment unless one is the cause of the other.
+recursion when it says what, and how it ends. All durations of a program, and the times at which its
+TOKENS are cancelled, are different powers of two, so that no two things happen in one moment unless
+one is the cause of the other.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 
+from tako.cancellation import CancellationToken
 from tako.effects import Emit, Failed, Flow, Gather, OnError, Sleep, Succeeded, Within
-from tako.errors import Cancelled, TimedOut
+from tako.errors import Cancelled, Interrupted, TimedOut
+
+TOKENS = 3
+NEVER = (math.inf,) * TOKENS
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,10 @@ class Fail:
 
 @dataclass(frozen=True)
 class Limit:
-    seconds: float
+    seconds: float | None
     program: Program
+    token: int | None = None
+    """The number of the token that stops it, too."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def words(thing: Any) -> Any:
         return words(thing.value)
     if isinstance(thing, Failed):
         return words(thing.error)
-    if isinstance(thing, (Cancelled, TimedOut)):
+    if isinstance(thing, (Cancelled, TimedOut, Interrupted)):
         return type(thing).__name__, words(thing.partial)
     if isinstance(thing, Exception):
         return type(thing).__name__, str(thing)
@@ -72,7 +79,7 @@ def words(thing: Any) -> Any:
     return thing
 
 
-def flow_of(program: Program) -> Flow[Any]:
+def flow_of(program: Program, tokens: Sequence[CancellationToken]) -> Flow[Any]:
     results: list[Any] = []
     for operation in program:
         match operation:
@@ -83,13 +90,15 @@ def flow_of(program: Program) -> Flow[Any]:
                 yield Emit([word])
             case Fail(word):
                 raise ValueError(word)
-            case Limit(seconds, inner):
-                results.append((yield Within(seconds, flow_of(inner))))
+            case Limit(seconds, inner, number):
+                token = None if number is None else tokens[number]
+                results.append((yield Within(seconds, flow_of(inner, tokens), token)))
             case Side(programs, limit, on_error):
-                results.append((yield Gather(tuple(map(flow_of, programs)), limit, on_error)))
+                flows = tuple([flow_of(inner, tokens) for inner in programs])
+                results.append((yield Gather(flows, limit, on_error)))
             case Try(inner, everything):
                 try:
-                    results.append((yield from flow_of(inner)))
+                    results.append((yield from flow_of(inner, tokens)))
                 except Exception as error:
                     if isinstance(error, Cancelled) and not everything:
                         yield Emit(["cancelled"])
@@ -104,7 +113,8 @@ def flow_of(program: Program) -> Flow[Any]:
 @dataclass
 class Frame:
     deadline: float
-    expired: bool = False
+    cancel_at: float = math.inf
+    stopped: type[TimedOut] | type[Interrupted] | None = None
 
 
 @dataclass
@@ -114,15 +124,23 @@ class Thread:
     now: float
     cancel_at: float
     frames: list[Frame]
+    times: Sequence[float] = NEVER
+    """When the tokens are cancelled."""
     said: list[tuple[float, Any]] = field(default_factory=list)
 
     @property
+    def cancelled_at(self) -> float:
+        """When some token around it is cancelled."""
+        return min(self.cancel_at, *[frame.cancel_at for frame in self.frames])
+
+    @property
     def stop_at(self) -> float:
-        return min(self.cancel_at, self.frames[-1].deadline)
+        return min(self.cancelled_at, self.frames[-1].deadline)
 
     def interrupted(self, partial: Any = None) -> Cancelled:
         if self.now < self.cancel_at:
-            next(frame for frame in self.frames if self.now >= frame.deadline).expired = True
+            frame = next(each for each in self.frames if self.now >= min(each.deadline, each.cancel_at))
+            frame.stopped = Interrupted if self.now >= frame.cancel_at else TimedOut
         return Cancelled(partial=partial)
 
     def wait(self, seconds: float) -> None:
@@ -133,9 +151,11 @@ class Thread:
         raise self.interrupted()
 
 
-def evaluate(program: Program, cancel_at: float = math.inf) -> tuple[Any, list[tuple[float, Any]], float]:
+def evaluate(
+    program: Program, cancel_at: float = math.inf, times: Sequence[float] = NEVER
+) -> tuple[Any, list[tuple[float, Any]], float]:
     """How a program ends, what it says when, and when it ends."""
-    thread = Thread(0.0, cancel_at, [Frame(math.inf)])
+    thread = Thread(0.0, cancel_at, [Frame(math.inf)], times)
     outcome = _outcome(program, thread)
     return words(outcome), thread.said, thread.now
 
@@ -143,7 +163,7 @@ def evaluate(program: Program, cancel_at: float = math.inf) -> tuple[Any, list[t
 def _outcome(program: Program, thread: Thread) -> Succeeded[Any] | Failed:
     try:
         return Succeeded(_run(program, thread))
-    except (ValueError, Cancelled) as error:
+    except (ValueError, Cancelled) as error:  # TakoErrors are ValueErrors
         return Failed(error)
 
 
@@ -158,8 +178,8 @@ def _run(program: Program, thread: Thread) -> Any:
                 thread.said.append((thread.now, word))
             case Fail(word):
                 raise ValueError(word)
-            case Limit(seconds, inner):
-                results.append(_limited(seconds, inner, thread))
+            case Limit():
+                results.append(_limited(operation, thread))
             case Side():
                 results.append(_side(operation, thread))
             case Try(inner, everything):
@@ -173,16 +193,18 @@ def _run(program: Program, thread: Thread) -> Any:
     return results
 
 
-def _limited(seconds: float, program: Program, thread: Thread) -> Any:
+def _limited(limit: Limit, thread: Thread) -> Any:
     if thread.now >= thread.stop_at:
         raise thread.interrupted()
-    frame = Frame(min(thread.now + seconds, thread.frames[-1].deadline))
+    seconds = math.inf if limit.seconds is None else limit.seconds
+    cancel_at = math.inf if limit.token is None else thread.times[limit.token]
+    frame = Frame(min(thread.now + seconds, thread.frames[-1].deadline), cancel_at)
     thread.frames.append(frame)
-    outcome = _outcome(program, thread)
+    outcome = _outcome(limit.program, thread)
     thread.frames.pop()
     error = outcome.error if isinstance(outcome, Failed) else None
-    if frame.expired and (error is None or isinstance(error, Cancelled)):
-        raise TimedOut("", partial=error.partial if error is not None else outcome.value)
+    if frame.stopped and (error is None or isinstance(error, Cancelled)):
+        raise frame.stopped("", partial=error.partial if error is not None else outcome.value)
     if error is not None:
         raise error
     return outcome.value
@@ -191,7 +213,7 @@ def _limited(seconds: float, program: Program, thread: Thread) -> Any:
 def _side(side: Side, thread: Thread) -> Any:
     if thread.now >= thread.stop_at:
         raise thread.interrupted()
-    ended = _race(side, thread, thread.cancel_at, thread.stop_at)
+    ended = _race(side, thread, thread.cancelled_at, thread.stop_at)
     failed = [
         end
         for end in ended
@@ -230,7 +252,7 @@ def _race(side: Side, thread: Thread, cancel_at: float, closes: float) -> list[t
             ended.append((-math.inf, Failed(Cancelled()), []))
             running.append(start)
             continue
-        child = Thread(start, cancel_at, [Frame(thread.frames[-1].deadline)])
+        child = Thread(start, cancel_at, [Frame(thread.frames[-1].deadline)], thread.times)
         outcome = _outcome(program, child)
         ended.append((child.now, outcome, child.said))
         running.append(child.now)
@@ -241,15 +263,18 @@ def _race(side: Side, thread: Thread, cancel_at: float, closes: float) -> list[t
 
 
 @st.composite
-def programs(draw: st.DrawFn, *, side: bool) -> tuple[Program, float]:
-    """A program, and when to cancel it (or never). With `side`, flows run side by side, and none
-    of them swallows a cancellation: which of two that are stopped in one moment fails first is chance."""
+def programs(draw: st.DrawFn, *, side: bool) -> tuple[Program, float, tuple[float, ...]]:
+    """A program, when to cancel it (or never), and when its tokens are. With `side`, flows run side by
+    side, and none swallows a cancellation: which of two that are stopped at once fails first is chance."""
     order = list(range(50))  # the sums of all of them are exact in a float
     random.Random(draw(st.integers(0, 99))).shuffle(order)
     exponents = iter(order)
     program = _draw_program(draw, exponents, depth=0, side=side)
     cancel_at = 2.0 ** next(exponents, 60) if draw(st.booleans()) else math.inf
-    return program, cancel_at
+    times = [2.0 ** next(exponents, 60) if draw(st.booleans()) else math.inf for _ in range(TOKENS)]
+    if draw(st.booleans()):
+        times[0] = 0.0  # it was cancelled before
+    return program, cancel_at, tuple(times)
 
 
 def _draw_program(draw: st.DrawFn, exponents: Iterator[int], *, depth: int, side: bool) -> Program:
@@ -273,7 +298,9 @@ def _draw_program(draw: st.DrawFn, exponents: Iterator[int], *, depth: int, side
         elif kind == "fail":
             operations.append(Fail(draw(st.integers(0, 9))))
         elif kind == "limit":
-            operations.append(Limit(seconds, inner()))
+            token = draw(st.sampled_from((None, *range(TOKENS))))
+            limit = None if token is not None and draw(st.booleans()) else seconds
+            operations.append(Limit(limit, inner(), token))
         elif kind == "try":
             operations.append(Try(inner(), everything=not side and draw(st.booleans())))
         else:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tako.cancellation import CancellationToken
 from tako.driving.gathering import Gathering
 from tako.driving.steps import Returned, Steps
-from tako.effects import Failed, Flow, Gather, Now, OnError, Outcome, Succeeded
+from tako.effects import Call, Failed, Flow, Gather, Now, OnError, Outcome, Sleep, Succeeded
 from tako.errors import Cancelled
 from tako.testing.faults import Faults
 from tako.testing.simulator import Simulator
 
-from .programs import Program, evaluate, flow_of, programs, words
+from .programs import TOKENS, Program, evaluate, flow_of, programs, words
 
 
 def child(name: int) -> Flow[int]:
@@ -160,22 +160,46 @@ def test_how_the_parent_goes_on(
 
 @settings(max_examples=300)
 @given(programs(side=True), st.integers(0, 2**64 - 1))
-def test_random_trees_do_what_the_reference_does(case: tuple[Program, float], seed: int) -> None:
-    """Within, Gather and failures in each other, cancelled or not, whatever the interleaving."""
-    program, cancel_at = case
+def test_random_trees_do_what_the_reference_does(
+    case: tuple[Program, float, tuple[float, ...]], seed: int
+) -> None:
+    """Within, Gather and failures in each other, cancelled or interrupted, whatever the interleaving."""
+    program, cancel_at, times = case
+    tokens = [CancellationToken() for _ in range(TOKENS)]
     faults = Faults(cancel_at=None if cancel_at == float("inf") else cancel_at)
     simulator = Simulator(seed, faults=faults)
-    stream = simulator.stream(flow_of(program))
+    ended: list[Any] = []
+
+    def recorded() -> Flow[None]:
+        try:
+            outcome: Any = yield from flow_of(program, tokens)
+        except Exception as error:
+            outcome = error
+        ended.append((words(outcome), simulator.now))
+
+    def cancelled(token: CancellationToken, time: float) -> Flow[None]:
+        yield Sleep(time)
+        yield Call(token.cancel)
+
+    def flow() -> Flow[None]:
+        stops = [
+            cancelled(token, time)
+            for token, time in zip(tokens, times, strict=True)
+            if 0 < time < float("inf")
+        ]
+        yield Gather((recorded(), *stops), on_error=OnError.COLLECT)
+
+    for token, time in zip(tokens, times, strict=True):
+        if not time:
+            token.cancel()
     said: list[tuple[float, Any]] = []
-    outcome: Any
     try:
-        for event in stream:
+        for event in simulator.stream(flow()):
             said.append((simulator.now, event))
-        outcome = stream.result
-    except Exception as error:
-        outcome = error
-    expected, expected_said, ends = evaluate(program, cancel_at)
-    assert words(outcome) == expected
+    except Cancelled:
+        pass
+    expected, expected_said, ends = evaluate(program, cancel_at, times)
+    assert ended == [(expected, ends)]
     # Those that are stopped in one moment speak in any order.
     assert sorted(said, key=repr) == sorted(expected_said, key=repr)
-    assert simulator.now == ends
+    assert not any(token._callbacks for token in tokens)

@@ -16,7 +16,7 @@ from tako.driving.steps import MAX_REFUSALS, Returned, Steps
 from tako.effects import Emit, Failed, Flow, Now, Sleep, Succeeded, Within
 from tako.errors import Cancelled, TakoError, TimedOut, TransportError
 
-from .programs import Limit, Program, Try, Wait, evaluate, flow_of, programs, words
+from .programs import NEVER, TOKENS, Limit, Program, Try, Wait, evaluate, flow_of, programs, words
 
 
 class Clock:
@@ -433,33 +433,57 @@ def test_close_closes_all_whatever_one_of_them_raises() -> None:
 # Against the reference.
 
 
-def drive(program: Program, cancel_at: float) -> tuple[Any, list[tuple[float, Any]], float]:
-    """A driver in a few lines, for one flow that sleeps."""
+def drive(
+    program: Program, cancel_at: float, times: tuple[float, ...]
+) -> tuple[Any, list[tuple[float, Any]], float]:
+    """A driver in a few lines, for one flow that sleeps. It looks at `must_stop` only when it is woken."""
     clock, token, said = Clock(), CancellationToken(), []
-    steps = Steps(flow_of(program), clock, token)
-    resume: Callable[[], Any] = lambda: steps.send(None)  # noqa: E731
+    tokens = [CancellationToken() for _ in range(TOKENS)]
+    woken: list[bool] = []
+    token.on_cancel(lambda: woken.append(True))
+    switches = sorted(zip((cancel_at, *times), (token, *tokens), strict=True), key=lambda pair: pair[0])
+
+    def wait_until(moment: float) -> bool:
+        """Let time pass; whether it went well."""
+        end = max(clock.now, min(moment, math.inf if steps.deadline is None else steps.deadline))
+        while switches and switches[0][0] <= end:
+            clock.now, switch = switches.pop(0)
+            woken.clear()
+            switch.cancel()
+            if woken and steps.must_stop:
+                return False
+        clock.now = end
+        return end >= moment
+
+    steps = Steps(flow_of(program, tokens), clock, token, wake=lambda: woken.append(True))
+    for time, switch in switches[:]:
+        if not time:
+            switch.cancel()
+            switches.remove((time, switch))
     try:
-        while not isinstance(step := resume(), Returned):
-            resume = lambda: steps.send(None)  # noqa: E731
-            if isinstance(step, Emit):
-                said += [(clock.now, event) for event in step.events]
-                continue
-            stop = min(cancel_at, math.inf if steps.deadline is None else steps.deadline)
-            if clock.now + step.seconds <= stop:
-                clock.now += step.seconds
-            else:
-                clock.now = stop
-                resume = steps.interrupt
-            if clock.now >= cancel_at:
-                token.cancel()
+        outcome: Any = drive_on(steps, wait_until, said, clock)
     except Exception as error:
-        return words(error), said, clock.now
-    return words(step.value), said, clock.now
+        outcome = error
+    assert not any(token._callbacks for token in tokens)
+    assert (steps.token, steps.deadline, steps.scopes) == (token, None, 0)
+    return words(outcome), said, clock.now
+
+
+def drive_on(steps: Steps[Any], wait_until: Callable[[float], bool], said: list[Any], clock: Clock) -> Any:
+    step: Any = steps.send(None)
+    while not isinstance(step, Returned):
+        if isinstance(step, Emit):
+            said += [(clock.now, event) for event in step.events]
+            step = steps.send(None)
+        else:
+            step = steps.send(None) if wait_until(clock.now + step.seconds) else steps.interrupt()
+    return step.value
 
 
 @settings(max_examples=300)
 @given(programs(side=False))
-@example(((Try((Limit(1.0, (Limit(2.0, (Try((Wait(4.0),), True), Wait(8.0))),)),), False),), math.inf))
-def test_random_flows_do_what_the_reference_does(case: tuple[Program, float]) -> None:
-    program, cancel_at = case
-    assert drive(program, cancel_at) == evaluate(program, cancel_at)
+@example(((Try((Limit(1.0, (Limit(2.0, (Try((Wait(4.0),), True), Wait(8.0))),)),), False),), math.inf, NEVER))
+@example(((Limit(None, (Limit(2.0, (Wait(4.0),), 1),), 0), Wait(8.0)), math.inf, (1.0, 2.0, 0.0)))
+def test_random_flows_do_what_the_reference_does(case: tuple[Program, float, tuple[float, ...]]) -> None:
+    program, cancel_at, times = case
+    assert drive(program, cancel_at, times) == evaluate(program, cancel_at, times)

@@ -353,7 +353,7 @@ def test_an_approved_call_is_open_again() -> None:
     step = run.next_step()
     assert isinstance(step, CallTools)
     assert [one.id for one in step.calls] == ["a"]
-    assert run.decisions == {"a": Approved()}
+    assert run.decisions["a"].decision == Approved()
 
 
 @pytest.mark.parametrize(

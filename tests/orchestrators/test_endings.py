@@ -362,7 +362,7 @@ def test_a_resumed_run_does_not_announce_or_run_a_call_again() -> None:
     assert [e.id for e in before if isinstance(e, ToolCallStart)] == ["1", "2", "3", "4"]
     assert [e.id for e in before if isinstance(e, ToolCallResult)] == ["1"]
     assert [e.id for e in after if isinstance(e, ToolCallStart)] == []
-    assert [e.id for e in after if isinstance(e, ToolCallResult)] == ["2", "4"]
+    assert [e.id for e in after if isinstance(e, ToolCallResult)] == ["3", "2", "4"]
 
 
 def test_a_run_that_still_waits_gives_the_same_result_again() -> None:

@@ -8,7 +8,15 @@ import pytest
 
 from tako.effects import Emit
 from tako.errors import InvalidInput, TransportError
-from tako.events import AssistantText, AssistantThinking, Final, ToolCallResult, ToolCallStart
+from tako.events import (
+    AssistantText,
+    AssistantThinking,
+    AssistantThinkingBlock,
+    Final,
+    ToolCallPending,
+    ToolCallResult,
+    ToolCallStart,
+)
 from tako.models import (
     CacheControl,
     Capabilities,
@@ -200,9 +208,11 @@ def test_events_come_in_order() -> None:
         "assistant_thinking",
         "assistant_thinking",
         "assistant_thinking",
+        "assistant_thinking_block",
         "assistant_text",
         "assistant_text",
         "tool_call_start",
+        "tool_call_pending",
         "tool_call_result",
         "step_start",
         "assistant_text",
@@ -210,9 +220,10 @@ def test_events_come_in_order() -> None:
         "assistant_text",
         "final",
     ]
-    assert [e.step for e in events[:-1]] == [1] * 8 + [2] * 4
-    assert events[6] == ToolCallStart(1, "add", "1", {"a": 1})
-    assert events[7] == ToolCallResult(1, "add", "1", 2, False)
+    assert [e.step for e in events[:-1]] == [1] * 10 + [2] * 4
+    assert events[7] == ToolCallStart(1, "add", "1", {"a": 1})
+    assert events[8] == ToolCallPending(1, "add", "1", {"a": 1}, "mutating")
+    assert events[9] == ToolCallResult(1, "add", "1", 2, False)
     assert "".join(e.delta for e in events if isinstance(e, AssistantThinking)) == "let me see"
     assert "".join(e.delta for e in events if isinstance(e, AssistantText)) == "I add.it is 2"
 
@@ -220,9 +231,11 @@ def test_events_come_in_order() -> None:
 def test_all_calls_are_announced_before_the_first_runs() -> None:
     script = [[call("1", "add", a=1), call("2", "add", a=2)], "ok"]
     events = events_of(SingleAgent(Fake(script=script), tools=[add]), "go")
-    assert kinds(events)[1:5] == [
+    assert kinds(events)[1:7] == [
         "tool_call_start",
         "tool_call_start",
+        "tool_call_pending",
+        "tool_call_pending",
         "tool_call_result",
         "tool_call_result",
     ]
@@ -258,8 +271,16 @@ def test_a_provider_that_cannot_stream_shows_its_answer_whole() -> None:
     provider = PythonProvider("mine", answer)
     assert not provider.capabilities.supports_streaming
     events = events_of(SingleAgent(provider), "go")
-    assert events[1:3] == [AssistantThinking(1, "hm so"), AssistantText(1, "one two")]
-    assert kinds(events) == ["step_start", "assistant_thinking", "assistant_text", "final"]
+    assert events[1] == AssistantThinking(1, "hm so")
+    assert events[2] == AssistantThinkingBlock(1, ThinkingPart(text="hm so"))
+    assert events[3] == AssistantText(1, "one two")
+    assert kinds(events) == [
+        "step_start",
+        "assistant_thinking",
+        "assistant_thinking_block",
+        "assistant_text",
+        "final",
+    ]
 
 
 # Whom the run is for.

@@ -176,7 +176,7 @@ def test_text_is_one_string() -> None:
         Message.user([ContentPart.text("c"), ContentPart.text("d")]),
         Message.assistant("e"),
     ) == [
-        {"role": "system", "content": "ab"},
+        {"role": "system", "content": "a\n\nb"},
         {"role": "user", "content": "cd"},
         {"role": "assistant", "content": "e"},
     ]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from tako.cancellation import CancellationToken
 from tako.effects import (
     Call,
     Emit,
@@ -21,8 +22,9 @@ from tako.effects import (
     Succeeded,
     Within,
 )
-from tako.errors import TransportError
+from tako.errors import Cancelled, Interrupted, TransportError
 from tako.testing import ANY, Playbook, PlaybookMismatch, matching, strategies
+from tako.testing.describing import describe
 from tako.testing.patterns import differences
 
 
@@ -188,6 +190,39 @@ def test_the_children_have_playbooks_of_their_own() -> None:
     inner.expect(Now).close()
     assert isinstance(book.effect, Within)
     book.returns(([Succeeded(1), Succeeded(2)], "result"))
+
+
+def test_a_part_with_a_token_of_its_own() -> None:
+    def flow(token: CancellationToken) -> Flow[Any]:
+        try:
+            yield Within(None, three(), token)
+        except Interrupted as error:
+            return error.partial
+
+    token = CancellationToken()
+    book = Playbook(flow(token))
+    book.expect(Within(None, ANY, token), raises=Interrupted("interrupted", partial="half"))
+    (inner,) = book.children()
+    inner.expect(Now, raises=Cancelled()).raises(Cancelled)
+    assert book.returns() == "half"
+    text = mismatch(lambda: Playbook(flow(token)).expect(Within(None, ANY, CancellationToken())))
+    assert "token: expected <CancellationToken live>, got <CancellationToken live>" in text
+    assert "got       Within a token: three" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "token", "words"),
+    [
+        (2.0, None, "Within 2.0 s: three"),
+        (None, CancellationToken(), "Within a token: three"),
+        (2.0, CancellationToken(), "Within 2.0 s and a token: three"),
+        (None, None, "Within no limit: three"),
+    ],
+)
+def test_a_part_is_described_by_its_limits(
+    seconds: float | None, token: CancellationToken | None, words: str
+) -> None:
+    assert describe(Within(seconds, three(), token)) == words
 
 
 def test_a_call_is_matched_by_its_function() -> None:

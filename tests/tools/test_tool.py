@@ -226,7 +226,7 @@ def test_progress_is_emitted_only_where_somebody_looks() -> None:
     simulator = Simulator()
 
     def flow() -> Flow[Any]:
-        return (yield from Tool(count).invoke({}, context, lambda item: ("saw", item)))
+        return (yield from Tool(count).invoke({}, context, lambda item: [("saw", item)]))
 
     stream = simulator._start(flow(), None)
     assert list(stream) == [("saw", 1), ("saw", 2)]

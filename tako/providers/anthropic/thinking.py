@@ -20,6 +20,7 @@ from typing import Any, Final
 from tako.errors import InvalidInput
 from tako.models import ChatRequest, Thinking
 from tako.providers.anthropic.blocks import OWNER
+from tako.providers.body import effort_of
 
 __all__ = ["add_thinking"]
 
@@ -49,7 +50,7 @@ def add_thinking(fields: dict[str, Any], request: ChatRequest, *, interleaved: b
         asked["display"] = _display(thinking)
     fields["thinking"] = asked
     if thinking.effort is not None:
-        fields["output_config"] = {**fields.get("output_config", {}), "effort": thinking.effort}
+        fields["output_config"] = {**fields.get("output_config", {}), "effort": effort_of(thinking)}
 
 
 def _display(thinking: Thinking) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Final
 from tako.errors import InvalidInput
 from tako.models import ChatRequest, Thinking
 from tako.providers.bedrock.blocks import OWNER
+from tako.providers.body import effort_of
 
 __all__ = ["additional_fields"]
 
@@ -54,13 +55,13 @@ def _thinking(thinking: Thinking, family: str, model: str) -> dict[str, Any]:
         _require_effort_only(thinking, model)
         if not thinking.enabled:
             return {"reasoningConfig": {"type": "disabled"}}
-        effort = {} if thinking.effort is None else {"maxReasoningEffort": thinking.effort}
+        effort = {} if thinking.effort is None else {"maxReasoningEffort": effort_of(thinking)}
         return {"reasoningConfig": {"type": "enabled", **effort}}
     names = {"openai.gpt-oss": "reasoning_effort", "qwen.": "reasoning_config"}
     if family not in names or not thinking.enabled:
         raise _unknown("thinking", model)
     _require_effort_only(thinking, model)
-    return {} if thinking.effort is None else {names[family]: thinking.effort}
+    return {} if thinking.effort is None else {names[family]: effort_of(thinking)}
 
 
 def _claude(thinking: Thinking) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _claude(thinking: Thinking) -> dict[str, Any]:
         asked["display"] = DISPLAYS[thinking.summary]
     if thinking.effort is None:
         return {"thinking": asked}
-    return {"thinking": asked, "output_config": {"effort": thinking.effort}}
+    return {"thinking": asked, "output_config": {"effort": effort_of(thinking)}}
 
 
 def _require_effort_only(thinking: Thinking, model: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from tako.errors import InvalidInput
 from tako.models import ChatRequest, Message, Thinking, ToolSchema
-from tako.providers.body import chosen_tool, join_body, json_bytes, merge_extra, vendor_tools
+from tako.providers.body import chosen_tool, effort_of, join_body, json_bytes, merge_extra, vendor_tools
 from tako.providers.chat_completions.dialect import Dialect, ThinkingField
 from tako.providers.chat_completions.messages import encode_message, in_order
 from tako.providers.chat_completions.strict import is_strict, schema_name
@@ -120,7 +120,7 @@ def _thinking(thinking: Thinking, dialect: Dialect) -> dict[str, Any]:
     kind = dialect.thinking
     if kind == "none":
         raise InvalidInput(f"{dialect.owner}: thinking: this service cannot be told how; leave it out")
-    effort, budget, summary = thinking.effort, thinking.budget_tokens, thinking.summary
+    effort, budget, summary = effort_of(thinking), thinking.budget_tokens, thinking.summary
     for name, value in (("effort", effort), ("budget_tokens", budget), ("summary", summary)):
         if value is not None and name not in SETTINGS[kind]:
             raise InvalidInput(
@@ -147,7 +147,7 @@ def _reasoning(thinking: Thinking, dialect: Dialect) -> dict[str, Any]:
     if thinking.summary not in (None, "none", "auto"):
         raise InvalidInput(f"{dialect.owner}: thinking: summary should be auto or none here")
     asked = {
-        "effort": thinking.effort,
+        "effort": effort_of(thinking),
         "max_tokens": thinking.budget_tokens,
         "exclude": True if thinking.summary == "none" else None,
     }

@@ -2,7 +2,7 @@
 
 | ours                     | on the wire                                                                |
 |--------------------------|----------------------------------------------------------------------------|
-| only text                | `content` is one string                                                    |
+| only text                | `content` is one string; a blank line between the parts of a system's      |
 | text and media           | `content` is a list of blocks, data as `data:` URLs                        |
 | sound                    | `input_audio`: the data and its format; an answer's own sound by its id    |
 | document                 | `file`: the data and a name, or an id; one that is text is a block of text |
@@ -85,11 +85,12 @@ def _holds_media(message: Message) -> bool:
 
 
 def encode_message(message: Message, dialect: Dialect) -> bytes:
-    """The elements of `messages` for one message, joined by commas; none for an empty assistant's."""
+    """The elements of `messages` for one message, joined by commas; none if there is nothing in it."""
     match message.role:
         case Role.SYSTEM:
-            only_text(dialect.owner, message)
-            return _object({"role": "system", "content": _content(message, message.content, dialect)})
+            text, content = only_text(dialect.owner, message), _content(message, message.content, dialect)
+            content = text if type(content) is str else content
+            return _object({"role": "system", "content": content}) if text else b""
         case Role.USER:
             return _object({"role": "user", "content": _content(message, message.content, dialect)})
         case Role.ASSISTANT:

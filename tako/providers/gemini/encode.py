@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from tako.errors import InvalidInput
 from tako.models import ChatRequest, Message, Role, Thinking, ToolResultPart, ToolSchema
-from tako.providers.body import chosen_tool, json_bytes, merge_extra, vendor_tools
+from tako.providers.body import EFFORTS, chosen_tool, effort_of, json_bytes, merge_extra, vendor_tools
 from tako.providers.gemini.parts import OWNER, encode_parts, encode_signed_parts
 from tako.providers.gemini.schema import taken_schema
 
@@ -216,8 +216,9 @@ def _thinking(thinking: Thinking) -> dict[str, Any]:
     if thinking.effort is not None and thinking.budget_tokens is not None:
         raise InvalidInput(f"{OWNER}: thinking: this vendor takes effort or budget_tokens, not both")
     found: dict[str, Any] = {}
-    if thinking.effort is not None:
-        found["thinkingLevel"] = thinking.effort.upper()
+    effort = effort_of(thinking)
+    if effort is not None:
+        found["thinkingLevel"] = effort.upper() if effort in EFFORTS else effort
     if thinking.budget_tokens is not None:
         found["thinkingBudget"] = thinking.budget_tokens
     if not found and thinking.summary is None:

@@ -48,6 +48,7 @@ from tako.models import (
 )
 from tako.providers.body import (
     chosen_tool,
+    effort_of,
     join_body,
     json_bytes,
     json_text,
@@ -143,14 +144,15 @@ def _effort(thinking: Thinking) -> str:
         raise InvalidInput(f"{OWNER}: thinking: budget_tokens: this vendor takes none; use effort")
     if thinking.summary not in (None, "auto"):
         raise InvalidInput(f"{OWNER}: thinking: summary: this vendor cannot be asked for one; leave it out")
-    return (thinking.effort or "high") if thinking.enabled else "none"
+    return (effort_of(thinking) or "high") if thinking.enabled else "none"
 
 
 def encode_message(message: Message) -> bytes:
-    """The elements of `messages` for one message, joined by commas; none for an empty assistant's."""
+    """The elements of `messages` for one message, joined by commas; none if there is nothing in it."""
     match message.role:
         case Role.SYSTEM:
-            return _object({"role": "system", "content": only_text(OWNER, message)})
+            text = only_text(OWNER, message)
+            return _object({"role": "system", "content": text}) if text else b""
         case Role.USER:
             return _object({"role": "user", "content": _content(message, message.content)})
         case Role.ASSISTANT:

@@ -43,6 +43,7 @@ from tako.models import (
 )
 from tako.providers.body import (
     chosen_tool,
+    effort_of,
     join_body,
     json_bytes,
     json_text,
@@ -160,7 +161,7 @@ def _think(thinking: Thinking) -> bool | str:
         raise InvalidInput(f"{OWNER}: thinking: budget_tokens: this vendor takes none; use effort")
     if thinking.summary not in (None, "auto"):
         raise InvalidInput(f"{OWNER}: thinking: summary: this vendor shows all of it or, unasked, nothing")
-    return (thinking.effort or True) if thinking.enabled else False
+    return (effort_of(thinking) or True) if thinking.enabled else False
 
 
 def encode_tool(tool: ToolSchema) -> bytes:
@@ -170,10 +171,11 @@ def encode_tool(tool: ToolSchema) -> bytes:
 
 
 def encode_message(message: Message) -> bytes:
-    """The elements of `messages` for one message, joined by commas; none for an empty assistant's."""
+    """The elements of `messages` for one message, joined by commas; none if there is nothing in it."""
     match message.role:
         case Role.SYSTEM:
-            return _object({"role": "system", "content": only_text(OWNER, message)})
+            text = only_text(OWNER, message)
+            return _object({"role": "system", "content": text}) if text else b""
         case Role.USER:
             return _user(message)
         case Role.ASSISTANT:

@@ -33,6 +33,7 @@ from tako.errors import InvalidInput
 from tako.models import ChatRequest, Message, Part, Role, Thinking, ToolResultPart, ToolSchema
 from tako.providers.body import (
     chosen_tool,
+    effort_of,
     join_body,
     json_bytes,
     merge_extra,
@@ -183,7 +184,7 @@ def _reasoning(asked: Thinking | None, usual: Thinking | None, dialect: Dialect)
         )
     if not asked.enabled:
         return {"effort": "none"}
-    effort, summary = asked.effort or usual.effort, asked.summary or usual.summary
+    effort, summary = effort_of(asked) or effort_of(usual), asked.summary or usual.summary
     fields = {"effort": effort, "summary": None if summary == "none" else summary}
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -1,0 +1,337 @@
+"""Conducting a run: ask it for its next step, perform it, feed the run, again.
+
+The run decides what comes next, the agent what is allowed; here is the sequence, and what a user with a
+handle may change of it between two steps:
+
+| boundary                        | what is asked of the handle                                          |
+|---------------------------------|----------------------------------------------------------------------|
+| the run begins                  | whether it is free; it gets the token that stops the whole run       |
+| the model is about to be called | what was queued, the mode, the prompt policies; the turn's token     |
+| the calls of a batch are told   | a token for each call                                                |
+| a turn has ended                | whether a guard wants another, or ends the run                       |
+| the run would end               | the same, and what is queued: then it goes on                        |
+| a turn was interrupted          | what is queued: then it goes on, otherwise it ends                   |
+| the run has ended               | what was queued and never delivered                                  |
+
+Invariants. The handle is read by the Call effect only, so that a recording replays; but for the last
+line, which must work after a cancel and changes no effect. What it gave is fed to the run before
+anything else is done. Events are made only while somebody listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from tako.cancellation import CancellationToken
+from tako.effects import Call, Entropy, Flow, within
+from tako.errors import Cancelled, Interrupted, InvalidInput, OutputInvalid, SteeringError, TakoError
+from tako.events import (
+    AssistantMedia,
+    AssistantText,
+    AssistantThinking,
+    AssistantThinkingBlock,
+    ChatChunk,
+    Final,
+    HistoryTrimmed,
+    MediaBlock,
+    OrchEvent,
+    OutputRetry,
+    StepStart,
+    TextDelta,
+    ThinkingBlock,
+    ThinkingDelta,
+    TurnInterrupted,
+)
+from tako.models import AudioPart, ChatResponse, ImagePart, Message, Role, TextPart, ThinkingPart, VideoPart
+from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.agent_steps import (
+    Broken,
+    CallModel,
+    CallTools,
+    CheckOutput,
+    HistoryReplaced,
+    ModelReplied,
+    OutputAccepted,
+    OutputRejected,
+    Told,
+)
+from tako.orchestrators.batch import perform_batch
+from tako.orchestrators.result import RunResult
+from tako.orchestrators.scope import Scope, Show
+from tako.providers.base import Relay
+
+if TYPE_CHECKING:
+    from tako.steering import Snapshot, Steering, TurnEnd, TurnInputs
+
+__all__ = ["conduct"]
+
+
+def conduct(scope: Scope) -> Flow[RunResult[Any]]:
+    """The run from where it stands to its end; raises what ended it, if that was an error."""
+    if scope.steering is None:
+        return (yield from _steps(scope))
+    scope.whole = CancellationToken()
+    try:
+        return (yield from within(None, _steps(scope), scope.whole))
+    except Interrupted as error:  # the user stopped the whole run; this is its result
+        return cast("RunResult[Any]", error.partial)
+    except Cancelled:  # before anything had begun
+        scope.run.feed(Broken("cancelled"))
+        return (yield from _finished(scope))
+    finally:
+        scope.whole.cancel()  # should `begin_run` still be under way somewhere, it comes too late
+        _release(scope)
+
+
+def _steps(scope: Scope) -> Flow[RunResult[Any]]:
+    run = scope.run
+    try:
+        yield from _begin(scope)
+        while True:
+            step = run.next_step()
+            if type(step) is CallModel:
+                yield from _ask_model(scope, step)
+            elif type(step) is CallTools:
+                yield from _use_tools(scope, step)
+            elif type(step) is CheckOutput:
+                yield from _check_output(scope, step)
+            elif scope.steering is None or not (yield from _goes_on(scope, scope.steering)):
+                break
+    except TakoError as error:
+        if isinstance(error, SteeringError) and not scope.is_steered:
+            raise  # the handle was not free, and nothing has happened to the run
+        response = error.partial if isinstance(error.partial, ChatResponse) else None
+        run.feed(Broken("cancelled" if isinstance(error, Cancelled) else "error", response))
+        if not isinstance(error, Cancelled):
+            error.partial, error.usage = _closed(scope), run.usage
+            raise
+    return (yield from _finished(scope))
+
+
+def _finished(scope: Scope) -> Flow[RunResult[Any]]:
+    result = _closed(scope)
+    if scope.show is not None:
+        try:
+            yield scope.tell(Final(result.text, result.usage, result))
+        except Cancelled:
+            pass  # too late to change anything: the run has ended
+    return result
+
+
+def _begin(scope: Scope) -> Flow[None]:
+    run = scope.run
+    if not run.run_id:
+        run.run_id = (yield Entropy(8)).hex()
+    if scope.steering is not None:
+        yield Call(scope.steering.begin_run, (run.run_id, scope.whole))
+        scope.is_steered = True
+
+
+def _release(scope: Scope) -> tuple[Message, ...]:
+    """Give the handle back, if it is ours; what was queued and has not been delivered."""
+    return () if scope.steering is None else scope.steering.end_run(scope.whole)
+
+
+def _closed(scope: Scope) -> RunResult[Any]:
+    """The result. From here on nothing can be queued; what was, and the model was not told, is in it."""
+    undelivered = _release(scope)
+    result = scope.result()
+    result.undelivered = undelivered
+    return result
+
+
+# A turn: what the user may interrupt.
+
+
+def _ask_model(scope: Scope, step: CallModel) -> Flow[None]:
+    if scope.steering is None:
+        yield from _call_model(scope, step)
+        return
+    yield from _begin_turn(scope, scope.steering)
+    now = scope.run.next_step()
+    if type(now) is CallModel:  # unless a guard has ended the run
+        yield from _interruptible(scope, _call_model(scope, now))
+
+
+def _use_tools(scope: Scope, step: CallTools) -> Flow[None]:
+    if scope.steering is None:
+        yield from perform_batch(scope, step)
+        return
+    if scope.turn is None:  # the run was paused in the middle of its turn
+        inputs = yield Call(scope.steering.resume_turn, (_turn_id(scope.run, step.step), step.step))
+        yield from _take(scope, inputs)
+    yield from _interruptible(scope, perform_batch(scope, step))
+
+
+def _interruptible(scope: Scope, flow: Flow[None]) -> Flow[None]:
+    """A part of a turn, until the user stops the turn; what there is of it stays in the run."""
+    try:
+        yield from within(None, flow, scope.turn)
+    except Interrupted as error:
+        step = scope.run.next_step()
+        number = step.step if type(step) is CallModel else scope.run.step
+        response = error.partial if isinstance(error.partial, ChatResponse) else None
+        scope.run.feed(Broken("interrupted", response))
+        if scope.show is not None:
+            yield scope.tell(TurnInterrupted(number, _turn_id(scope.run, number)))
+
+
+def _begin_turn(scope: Scope, steering: Steering) -> Flow[None]:
+    """End the turn before, if there was one, and take what the user has for the next."""
+    run = scope.run
+    if scope.turn is not None:
+        end: TurnEnd = yield Call(steering.end_turn, (_snapshot(run), False))
+        yield from _heed(scope, end)
+        if run.is_finished:
+            return
+    number = run.step + 1
+    inputs = yield Call(steering.begin_turn, (_turn_id(run, number), number, _snapshot(run)))
+    yield from _take(scope, inputs)
+
+
+def _take(scope: Scope, inputs: TurnInputs) -> Flow[None]:
+    scope.mode, scope.instructions, scope.turn = inputs.mode, inputs.instructions, inputs.token
+    yield from _deliver(scope, inputs.messages, inputs.events)
+
+
+def _goes_on(scope: Scope, steering: Steering) -> Flow[bool]:
+    """Whether the run that has come to its end does not end: a guard or the user wants more."""
+    run = scope.run
+    if not run.can_go_on:
+        return False
+    scope.turn = None
+    if run.stop_reason == "interrupted":
+        end: TurnEnd = yield Call(steering.interrupted_turn)
+    else:
+        end = yield Call(steering.end_turn, (_snapshot(run), True))
+    yield from _heed(scope, end)
+    return not run.is_finished
+
+
+def _heed(scope: Scope, end: TurnEnd) -> Flow[None]:
+    """Do what the guards and the user want at the end of a turn."""
+    if end.abort is not None:
+        scope.run.feed(Broken("aborted", detail=end.abort))
+    yield from _deliver(scope, () if end.abort is not None else end.messages, end.events)
+
+
+def _deliver(scope: Scope, messages: tuple[Message, ...], events: tuple[OrchEvent, ...]) -> Flow[None]:
+    """Give the messages to the run first, so that nothing that happens to us can lose them."""
+    if messages:
+        scope.run.feed(Told(messages))
+    if scope.show is not None and events:
+        yield scope.tell(*events)
+
+
+def _turn_id(run: AgentRun, step: int) -> str:
+    return f"turn_{run.run_id}_{step}"
+
+
+def _snapshot(run: AgentRun) -> Snapshot:
+    """What guards, and the triggers of prompt policies, may know of the run."""
+    from tako.steering import Snapshot  # a run without a handle does not need it
+
+    said = [message for message in run.new_messages if message.role is Role.ASSISTANT]
+    last = said[-1] if said else None
+    calls = () if last is None else tuple([call.name for call in last.tool_calls])
+    return Snapshot(step=run.step, text="" if last is None else last.text, tool_calls=calls, usage=run.usage)
+
+
+# The steps.
+
+
+def _call_model(scope: Scope, step: CallModel) -> Flow[None]:
+    run, agent, show = scope.run, scope.agent, scope.show
+    if agent.trim is not None:
+        step = yield from _trimmed(scope, step)
+    request = agent.request(run, step, scope.instructions)
+    provider, wants_output = agent.provider, agent.wants_output
+    if show is None:
+        response = yield from provider.chat_flow(request)
+        run.feed(ModelReplied(response, wants_output))
+        return
+    yield scope.tell(StepStart(step.step, _turn_id(run, step.step)))
+    if provider.capabilities.supports_streaming:
+        response = yield from provider.stream_flow(request, _relay(step.step, show))
+        run.feed(ModelReplied(response, wants_output))
+    else:
+        response = yield from provider.chat_flow(request)
+        run.feed(ModelReplied(response, wants_output))  # first, so that a cancel does not lose it
+        if events := _shown(step.step, response.message):
+            yield scope.tell(*events)
+
+
+def _trimmed(scope: Scope, step: CallModel) -> Flow[CallModel]:
+    """The step with what the caller's trimmer has made of its messages; raises InvalidInput."""
+    before = list(step.messages)
+    try:
+        after = yield Call(scope.agent.trim, (list(before),))  # type: ignore[arg-type]
+    except TakoError:
+        raise
+    except Exception as error:
+        raise InvalidInput(f"trim raised {type(error).__name__}: {error}", phase="trim") from error
+    if not isinstance(after, Sequence) or isinstance(after, str | bytes):
+        raise InvalidInput(f"trim should return a list of messages, not {type(after).__name__}", phase="trim")
+    if len(after) == len(before) and all(new is old for new, old in zip(after, before, strict=True)):
+        return step
+    scope.run.feed(HistoryReplaced(tuple(after)))
+    if scope.show is not None:
+        yield scope.tell(HistoryTrimmed(step.step, len(before), len(after)))
+    return cast(CallModel, scope.run.next_step())
+
+
+def _check_output(scope: Scope, step: CheckOutput) -> Flow[None]:
+    run, output, provider = scope.run, scope.agent.output, scope.agent.provider
+    try:
+        value = step.text if output is None else output.check(step.text)
+    except InvalidInput as error:
+        run.feed(OutputRejected(error.message))
+        if run.is_finished:
+            raise OutputInvalid(
+                f"the answer does not fit output_type: {error.message}",
+                provider=provider.id,
+                model=provider.model,
+                phase="output",
+                body=step.text,
+            ) from error
+        if scope.show is not None:
+            yield scope.tell(OutputRetry(step.step, error.message))
+    else:
+        run.feed(OutputAccepted(value))
+
+
+# What a model says, as the agent's events.
+
+
+def _shown(step: int, message: Message) -> list[OrchEvent]:
+    """A whole answer."""
+    events: list[OrchEvent] = []
+    for part in message.content:
+        if type(part) is TextPart:
+            events.append(AssistantText(step, part.text))
+        elif type(part) is ThinkingPart:
+            events += (AssistantThinking(step, part.text), AssistantThinkingBlock(step, part))
+        elif isinstance(part, ImagePart | AudioPart | VideoPart):
+            events.append(AssistantMedia(step, part))
+    return events
+
+
+def _relay(step: int, show: Show) -> Relay:
+    """What a provider streams."""
+
+    def relay(chunks: list[ChatChunk]) -> Sequence[Any]:
+        events: list[OrchEvent] = []
+        for chunk in chunks:
+            kind = type(chunk)
+            if kind is TextDelta:
+                events.append(AssistantText(step, chunk.text))  # type: ignore[union-attr]
+            elif kind is ThinkingDelta:
+                events.append(AssistantThinking(step, chunk.text))  # type: ignore[union-attr]
+            elif kind is ThinkingBlock:
+                events.append(AssistantThinkingBlock(step, chunk.part))  # type: ignore[union-attr,arg-type]
+            elif kind is MediaBlock:
+                events.append(AssistantMedia(step, chunk.part))  # type: ignore[union-attr,arg-type]
+        return show(events) if events else events
+
+    return relay

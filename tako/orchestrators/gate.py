@@ -1,0 +1,237 @@
+"""The gate: what stands between a call that the model asks for and its tool.
+
+Each is asked in this order, and the first that has an opinion decides:
+
+| who           | says yes                         | says no                   | asks the outside            |
+|---------------|----------------------------------|---------------------------|-----------------------------|
+| policy        |                                  | always final              |                             |
+| mode          | no approval is needed            | final in this turn        |                             |
+| remembered    | no approval is needed            | a denial goes first       |                             |
+| decision      | the run was answered             | (is a result already)     |                             |
+| external tool |                                  |                           | the run pauses for a result |
+| approval      | the callback approved, or nobody | the callback denied,      | there is no callback: the   |
+|               | has to                           | failed, or makes no sense | run pauses                  |
+
+Invariants. A refusal is a result for the model and never an exception. Whoever edits the arguments
+does not get them past the policy and the mode: they are asked again. A callback that fails refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from tako.effects import Call, Flow
+from tako.errors import Cancelled, InvalidInput
+from tako.events import ToolCallDecided
+from tako.models import Principal, ToolCallPart
+from tako.orchestrators.decisions import Answered, Approved, Decision, Denied, digest_of
+from tako.orchestrators.scope import Scope
+from tako.tools.policy import EVERYTHING
+from tako.tools.tool import Tool
+
+__all__ = [
+    "ApprovalRequest",
+    "Approve",
+    "NeedsApproval",
+    "Passed",
+    "Refused",
+    "is_refused",
+    "is_wide_open",
+    "needs_of",
+    "pass_gate",
+    "waits_for",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """What the approval callback is asked about. `path` names the sub-agents that lead to the call."""
+
+    call: ToolCallPart
+    tool_class: Literal["read_only", "mutating"]
+    step: int
+    run_id: str
+    principal: Principal
+    path: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.call.name
+
+    @property
+    def args(self) -> Any:
+        return self.call.args
+
+
+Approve: TypeAlias = Callable[[ApprovalRequest], Any]
+"""Answers with Approved, Denied, Answered, True or False; plain or async."""
+NeedsApproval: TypeAlias = Callable[[ToolCallPart, Tool], bool]
+
+
+@dataclass(slots=True)
+class Passed:
+    """Run the tool with these arguments."""
+
+    arguments: Any
+
+
+@dataclass(slots=True)
+class Refused:
+    """Do not: this is the result, an error unless somebody else performed the call."""
+
+    words: Any
+    is_error: bool = True
+
+
+@dataclass(slots=True)
+class _Ruling:
+    """What a rule says that was there before the call."""
+
+    allowed: bool
+    by: str
+    reason: str = ""
+
+
+def needs_of(which: str | NeedsApproval) -> NeedsApproval:
+    """The predicate behind "marked", "mutating", "all", or the caller's own; raises InvalidInput."""
+    if callable(which):
+        return which
+    if which not in _NEEDS:
+        raise InvalidInput(
+            f"needs_approval should be one of {', '.join(_NEEDS)}, or a function, not {which!r}"
+        )
+    return _NEEDS[which]
+
+
+def is_marked(call: ToolCallPart, tool: Tool) -> bool:
+    """The tool itself asks for it."""
+    return tool.approval
+
+
+_NEEDS: dict[str, NeedsApproval] = {
+    "marked": is_marked,
+    "mutating": lambda call, tool: tool.approval or not tool.read_only,
+    "all": lambda call, tool: True,
+}
+
+
+def is_wide_open(scope: Scope) -> bool:
+    """Whether nobody but a tool itself could have an opinion on a call."""
+    agent, run = scope.agent, scope.run
+    return (
+        scope.mode is None
+        and agent.policy is EVERYTHING
+        and agent.needs_approval is is_marked
+        and not run.decisions
+        and not run.remembered
+    )
+
+
+def waits_for(scope: Scope, call: ToolCallPart) -> Literal["approval", "result"] | None:
+    """What the call needs from outside before it can go on; None if it can."""
+    tool = scope.agent.tools.get(call.name)
+    if tool is None:
+        return None
+    decision = _decision_on(scope, call)
+    ruling = _ruling(scope, call, tool)
+    if decision is not None or (ruling is not None and not ruling.allowed):
+        return None
+    if tool.function is None:
+        return "result"
+    if ruling is None and scope.agent.approval is None and scope.agent.needs_approval(call, tool):
+        return "approval"
+    return None
+
+
+def is_refused(scope: Scope, call: ToolCallPart, tool: Tool) -> bool:
+    """Whether a rule that was there before the call says no to it."""
+    ruling = _ruling(scope, call, tool)
+    return ruling is not None and not ruling.allowed
+
+
+def pass_gate(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Passed | Refused]:
+    """Decide on a call that waits for nobody; asks the approval callback if it has to."""
+    decision, by = _decision_on(scope, call), "approval"
+    edited = _edited(call, decision)
+    ruling = _ruling(scope, edited, tool)
+    if ruling is None and decision is None and scope.agent.needs_approval(call, tool):
+        decision = yield from _ask(scope, call, tool)
+        edited = _edited(call, decision)
+        if edited is not call:
+            ruling = _ruling(scope, edited, tool)
+    if ruling is not None and (not ruling.allowed or decision is None):
+        by = ruling.by
+        decision = Approved() if ruling.allowed else Denied(reason=ruling.reason)
+    if decision is None:
+        return Passed(call.args)
+    if scope.show is not None:
+        yield scope.tell(_decided(scope, call, decision, by))
+    if isinstance(decision, Denied):
+        return Refused(decision.reason if by != "approval" else f"approval denied: {decision.reason}")
+    if isinstance(decision, Answered):
+        return Refused(decision.result, decision.is_error)
+    return Passed(edited.args)
+
+
+def _decision_on(scope: Scope, call: ToolCallPart) -> Decision | None:
+    """What the outside said of this very call."""
+    bound = scope.run.decisions.get(call.id)
+    return bound.decision if bound is not None and bound.digest == digest_of(call) else None
+
+
+def _edited(call: ToolCallPart, decision: Decision | None) -> ToolCallPart:
+    if isinstance(decision, Approved) and decision.args is not None:
+        return call.model_copy(update={"args": decision.args})
+    return call
+
+
+def _ruling(scope: Scope, call: ToolCallPart, tool: Tool) -> _Ruling | None:
+    """What the policy, the mode and the remembered decisions say; None if they have no opinion."""
+    refusal = scope.agent.policy.refusal(call.name, call.args)
+    if refusal is not None:
+        return _Ruling(False, "policy", refusal)
+    if scope.mode is not None:
+        word = scope.mode.gate(call, tool)
+        if word is not None:
+            return _Ruling(word is True, "mode", "" if word is True else str(word))
+    allowed = None
+    for entry in scope.run.remembered:
+        if not entry.allowed and entry.pattern.touches(call.name, call.args):
+            return _Ruling(False, "remembered", entry.reason or "such calls were denied before")
+        if entry.allowed and entry.pattern.matches(call.name, call.args):
+            allowed = _Ruling(True, "remembered")
+    return allowed
+
+
+def _ask(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Decision]:
+    """What the callback decides; what is no decision is a refusal."""
+    run, agent = scope.run, scope.agent
+    request = ApprovalRequest(call, tool.tool_class, run.step, run.run_id, run.options.principal, scope.path)
+    assert agent.approval is not None  # otherwise the call waits for the outside, and does not come here
+    try:
+        answer = yield Call(agent.approval, (request,))
+    except Cancelled:
+        raise
+    except Exception as error:
+        return Denied(reason=f"the approval failed ({type(error).__name__}: {error})")
+    if isinstance(answer, bool):
+        answer = Approved() if answer else Denied()
+    if not isinstance(answer, Approved | Denied | Answered):
+        return Denied(reason=f"the approval callback gave {type(answer).__name__} and no decision")
+    try:
+        run.keep_in_mind(call, answer)
+    except InvalidInput:
+        pass  # a call that no pattern can say is asked about again
+    return answer
+
+
+def _decided(scope: Scope, call: ToolCallPart, decision: Decision, by: str) -> ToolCallDecided:
+    allowed = not isinstance(decision, Denied)
+    reason = decision.reason if isinstance(decision, Denied) else ""
+    if isinstance(decision, Answered):
+        reason = "answered by somebody else"
+    elif isinstance(decision, Approved) and decision.args is not None:
+        reason = "with other arguments"
+    return ToolCallDecided(scope.run.step, call.name, call.id, allowed, by, reason)

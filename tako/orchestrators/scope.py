@@ -1,0 +1,74 @@
+"""Scope: one run, and everything that it is performed with.
+
+The agent is immutable and the run is data; what belongs to neither is here, and lives as long as the
+run is driven: who listens, the handle of the user, how deep this agent stands in others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tako.cancellation import CancellationToken
+from tako.effects import Emit
+from tako.events import OrchEvent
+from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.result import RunResult
+from tako.tools.context import ToolContext
+
+if TYPE_CHECKING:
+    from tako.models import ToolCallPart
+    from tako.orchestrators.single_agent import SingleAgent
+    from tako.steering import Mode, Steering
+
+__all__ = ["Scope", "Show"]
+
+Show: TypeAlias = Callable[[Sequence[OrchEvent]], Sequence[Any]]
+"""What becomes of a run's events: those that are emitted in their place."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """`show` is None when nobody listens, and then no event is made."""
+
+    agent: SingleAgent[Any]
+    run: AgentRun
+    show: Show | None = None
+    steering: Steering | None = None
+    depth: int = 0
+    path: tuple[str, ...] = ()
+    whole: CancellationToken | None = None
+    """Stops the run, where there is a handle."""
+    is_steered: bool = False
+    """Whether the handle was free, and is this run's."""
+    # Of this turn, where there is a handle:
+    mode: Mode | None = None
+    instructions: tuple[str, ...] = ()
+    turn: CancellationToken | None = None
+    calls: Mapping[str, CancellationToken] = field(default_factory=dict)
+
+    def tell(self, *events: OrchEvent) -> Emit:
+        """Emit these; only to be asked for while somebody listens."""
+        return Emit(events if self.show is None else self.show(events))
+
+    def result(self) -> RunResult[Any]:
+        """What there is, at any moment."""
+        run, cost = self.run, self.agent.provider.capabilities.cost_usd(self.run.own_usage)
+        for one in run.sub_agents:
+            cost = None if cost is None or one.cost_usd is None else cost + one.cost_usd
+        return run.result(cost)
+
+    def context(self, call: ToolCallPart, progress: Callable[[Any], Sequence[Any]] | None) -> ToolContext:
+        """What the tool may know of its call."""
+        return ToolContext(
+            call_id=call.id,
+            tool_name=call.name,
+            step=self.run.step,
+            run_id=self.run.run_id,
+            principal=self.run.options.principal,
+            steering=self.steering,
+            depth=self.depth,
+            show=progress,
+            caller=self,
+        )

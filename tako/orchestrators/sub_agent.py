@@ -1,0 +1,266 @@
+"""SubAgent: a tool that runs an agent.
+
+The model gives a prompt and may give a system prompt; everything else is the caller's. What is not set
+here is the parent's: provider, model, tools, policy, approval, limits of concurrency and output.
+
+| of the child         | is                                                                             |
+|----------------------|--------------------------------------------------------------------------------|
+| tools                | its own, or the parent's                                                       |
+| policy               | what the parent's and its own both allow: it can lose tools, never win any     |
+| approval             | its own callback, or the parent's; without any, the parent's run pauses        |
+| steering             | none: the user speaks with the outermost agent                                 |
+| events               | in the parent's stream, as SubAgentEvent under a path, and told to `trace`     |
+| usage, cost          | added to the parent's and listed in `result.sub_agents`, however it ended      |
+| cancel, interruption | the parent's: what stops the call stops the child and all that is below it     |
+| answer               | its last text; anything but a whole answer is an error result                  |
+
+Invariants. A child that can change something has a trace, or the agent that would use it is not made.
+Children stand at most `max_depth` deep. A child that waits for an approval is kept, as data, in the
+parent's run, and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tako.effects import Flow
+from tako.errors import Cancelled, InvalidInput, TakoError
+from tako.events import OrchEvent, SubAgentEvent
+from tako.models import Message, Part, Thinking
+from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.calls import Suspended
+from tako.orchestrators.conduct import conduct
+from tako.orchestrators.gate import Approve, NeedsApproval, needs_of
+from tako.orchestrators.options import RunOptions
+from tako.orchestrators.result import RunResult, SubAgentUsage
+from tako.orchestrators.scope import Scope, Show
+from tako.providers.base import Provider
+from tako.tools.context import ToolContext
+from tako.tools.output import ToolOutput
+from tako.tools.policy import ToolPolicy
+from tako.tools.registry import ToolRegistry
+from tako.tools.tool import Tool
+
+if TYPE_CHECKING:
+    from tako.orchestrators.single_agent import SingleAgent
+
+__all__ = ["SubAgent", "Trace", "require_traces"]
+
+Trace = Callable[[SubAgentEvent], object]
+"""Told of every event of a child. It is plain and quick: it runs where the flow runs. What it raises
+ends the child, because what it should have seen must not go on unseen."""
+
+DESCRIPTION = (
+    "Hand a task to another agent, which works on it alone and gives back its answer. It knows nothing of "
+    "this conversation: put everything that it needs into the prompt."
+)
+
+
+class SubAgent(Tool):
+    """An agent as a tool of another.
+
+    name, description        what the parent's model is told
+    provider, model, system  its own, or the parent's provider and model, and no system prompt
+    tools                    its own; the parent's if None
+    tools_allow              which of them it may call, by patterns; a ToolPolicy does as well
+    filter_tool_definitions  hide from it what it may not call; otherwise a call of it is an error result,
+                             and the definitions are the parent's, so that prompt caches hit
+    approval, needs_approval as in SingleAgent; the parent's if None
+    thinking                 its own; the parent's does not go on to it
+    trace                    told of every event; required if it can change anything
+    max_steps, max_tokens, temperature: as in SingleAgent
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "agent",
+        description: str = DESCRIPTION,
+        provider: Provider | None = None,
+        model: str | None = None,
+        system: str | Iterable[Part] | None = None,
+        tools: Iterable[Tool | Callable[..., Any]] | None = None,
+        tools_allow: Iterable[str] | ToolPolicy | None = None,
+        filter_tool_definitions: bool = False,
+        approval: Approve | None = None,
+        needs_approval: str | NeedsApproval | None = None,
+        thinking: Thinking | None = None,
+        trace: Trace | None = None,
+        max_steps: int = 30,
+        max_tokens: int | None = 4096,
+        temperature: float | None = None,
+        timeout: float | None = None,
+        max_output: int | None = None,
+    ) -> None:
+        super().__init__(
+            self._flow, name=name, description=description, timeout=timeout, max_output=max_output
+        )
+        self.is_flow = self.recursive = True
+        if provider is not None and not isinstance(provider, Provider):
+            raise InvalidInput(f"provider must be a tako.providers.* instance, not {type(provider).__name__}")
+        for argument, value in (("approval", approval), ("trace", trace)):
+            if value is not None and not callable(value):
+                raise InvalidInput(f"{argument} should be a function, not {type(value).__name__}")
+        if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
+            raise InvalidInput(f"max_steps should be a whole number of at least 1, not {max_steps!r}")
+        self.provider = provider
+        self.tools = None if tools is None else ToolRegistry(tools)
+        self.policy = tools_allow if isinstance(tools_allow, ToolPolicy) else ToolPolicy(allow=tools_allow)
+        self.hides_definitions = filter_tool_definitions
+        self.child_approval = approval
+        self.child_needs = None if needs_approval is None else needs_of(needs_approval)
+        self.trace = trace
+        self.options = RunOptions(
+            system=None if system is None else Message.system(system),
+            model=model or "",
+            max_steps=max_steps,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            thinking=thinking,
+        )
+
+    def _flow(self, prompt: str, context: ToolContext, system: str | None = None) -> Flow[ToolOutput]:
+        """Run the child, or go on with it.
+
+        Args:
+            prompt: The task, with everything that is needed to do it.
+            system: Who the agent should be; leave it out for an all-rounder.
+        """
+        parent = context.caller
+        if not isinstance(parent, Scope):
+            raise InvalidInput("a SubAgent runs inside an agent; to run one by itself make a SingleAgent")
+        if parent.depth >= parent.agent.max_depth:
+            return ToolOutput.error(
+                f"Max sub-agent depth ({parent.agent.max_depth}) reached. Cannot spawn further sub-agents."
+            )
+        run = parent.run.suspended(context.call_id) or self._start(parent, prompt, system)
+        scope = Scope(
+            self._child_of(parent.agent),
+            run,
+            _show(parent, f"{self.name}:{context.call_id}", self.trace),
+            depth=parent.depth + 1,
+            path=(*parent.path, f"{self.name}:{context.call_id}"),
+        )
+        failure, result = None, None
+        try:
+            result = yield from conduct(scope)
+        except TakoError as error:
+            failure = error
+        finally:
+            _account(parent, scope, context.call_id)
+        if failure is not None:
+            return ToolOutput.error(f"Sub-agent error: {failure.message}{_said(scope)}")
+        assert result is not None
+        return _output(result)
+
+    def _start(self, parent: Scope, prompt: str, system: str | None) -> AgentRun:
+        changes: dict[str, Any] = {"principal": parent.run.options.principal}
+        if system is not None:
+            changes["system"] = Message.system(system)
+        if self.provider is None and not self.options.model:
+            changes["model"] = parent.run.options.model
+        run = AgentRun([Message.user(prompt)], (), self.options.model_copy(update=changes))
+        run.remembered = parent.run.remembered
+        return run
+
+    def _child_of(self, agent: SingleAgent[Any]) -> SingleAgent[Any]:
+        """The parent, but for what is set here."""
+        policy = agent.policy & self.policy
+        tools = agent.tools if self.tools is None else self.tools
+        if self.hides_definitions:
+            tools = tools.only(policy.can_be_called)
+        return agent.derived(
+            provider=self.provider or agent.provider,
+            tools=tools,
+            policy=policy,
+            approval=self.child_approval or agent.approval,
+            needs_approval=self.child_needs or agent.needs_approval,
+        )
+
+    def _changes_something(self, tools: ToolRegistry, policy: ToolPolicy) -> list[str]:
+        """The tools by which a child could change something; those of its children are theirs to trace."""
+        return [
+            one.name
+            for one in (tools if self.tools is None else self.tools)
+            if not one.read_only and not one.recursive and policy.can_be_called(one.name)
+        ]
+
+
+def require_traces(tools: ToolRegistry, policy: ToolPolicy) -> None:
+    """Raise InvalidInput if one of these tools is an agent that could change something unseen."""
+    for one in tools:
+        if not isinstance(one, SubAgent):
+            continue
+        allowed = policy & one.policy
+        mutating = one._changes_something(tools, allowed)
+        if mutating and one.trace is None:
+            raise InvalidInput(
+                f"tools: the sub-agent {one.name!r} may call {', '.join(mutating)}, which change something, "
+                "and nobody would see it; pass trace=... (a function that is told of its events), or allow "
+                "it read-only tools alone with tools_allow=[...]"
+            )
+        if one.tools is not None:
+            require_traces(one.tools, allowed)
+
+
+def _show(parent: Scope, step: str, trace: Trace | None) -> Show | None:
+    """What becomes of a child's events; None if neither the parent's listener nor a trace wants them."""
+    if parent.show is None and trace is None:
+        return None
+    outer = parent.show
+
+    def show(events: Sequence[OrchEvent]) -> Sequence[Any]:
+        told: list[OrchEvent] = []
+        for event in events:
+            path = (step, *event.path) if isinstance(event, SubAgentEvent) else (step,)
+            inner = event.event if isinstance(event, SubAgentEvent) else event
+            told.append(SubAgentEvent(path, inner))
+        if trace is not None:
+            for one in told:
+                trace(one)  # type: ignore[arg-type]
+        return () if outer is None else outer(told)
+
+    return show
+
+
+def _account(parent: Scope, scope: Scope, call_id: str) -> None:
+    """Book what the child has used, however it ended, and what was decided in it for good."""
+    run = scope.run
+    parent.run.sub_agent_used(
+        call_id,
+        SubAgentUsage(
+            path=scope.path,
+            model=run.options.model or scope.agent.provider.model,
+            usage=run.usage,
+            steps=run.step,
+            cost_usd=scope.result().cost_usd,
+            sub_agents=run.sub_agents,
+        ),
+    )
+    for entry in run.remembered:
+        parent.run.remember(entry.pattern, allowed=entry.allowed, reason=entry.reason)
+
+
+def _output(result: RunResult[Any]) -> ToolOutput:
+    """What the parent's model reads; raises Suspended or Cancelled where there is no answer yet."""
+    run = result.run
+    assert run is not None
+    reason = result.stop_reason
+    if reason in ("approval_required", "result_required"):
+        raise Suspended(run)
+    if reason == "stop":
+        return ToolOutput(result.text)
+    said = f"; it last said: {result.text}" if result.text else ""
+    if reason == "max_steps":
+        words = f"Sub-agent stopped after {result.steps} steps, before it was done"
+    else:
+        words = f"Sub-agent stopped ({reason})"
+    if reason == "cancelled":
+        raise Cancelled(partial=f"Sub-agent cancelled{said}")
+    return ToolOutput.error(f"{words}{said}")
+
+
+def _said(scope: Scope) -> str:
+    text = scope.run.result().text
+    return f"; it last said: {text}" if text else ""
