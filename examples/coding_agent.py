@@ -34,9 +34,10 @@ from types import FrameType
 
 from examples.coding import demo
 from examples.coding.questions import Desk
-from examples.coding.screen import Screen, visible
+from examples.coding.screen import Keyboard, Screen, visible
 from tako import (
     CallPattern,
+    ChatRequest,
     InvalidInput,
     Message,
     RunResult,
@@ -67,6 +68,7 @@ from tako.model_names import claude
 from tako.models import ToolCallPart
 from tako.orchestrators.decisions import Remembered
 from tako.providers import Fake, Provider
+from tako.providers.fake import Reply
 from tako.steering import InterruptOutcome, ask_user_tool
 
 SYSTEM = """\
@@ -133,15 +135,15 @@ class Session:
         """Take line after line until there are no more."""
         self.screen.line(f"{self.agent.provider.id} in mode {self.steering.mode.name}; /help says more", "2")
         self.screen.prompt("> ")
-        while line := sys.stdin.readline():
+        for line in Keyboard().lines():
             self.screen.typed()
-            line = line.strip()
-            if line == "/quit":
+            if line.strip() == "/quit":
                 return
-            self._take(line)
-        if self._is_at_work and not sys.stdin.isatty():  # a script has ended: nobody will say more
+            self._take(line.strip())
+        if not sys.stdin.isatty():  # a script has ended: what it asked for is done, but nobody can be asked
             self.desk.leave()
-            self._worker.join()
+            while self._is_at_work:
+                self._worker.join(0.1)
 
     def _take(self, line: str) -> None:
         if line in MODES:
@@ -297,8 +299,10 @@ def model_of(options: argparse.Namespace) -> Provider:
     """The vendor's model; or for --demo a function `reply` from a request to a reply."""
     if options.demo is None:
         return provider(options.model)
-    reply: Callable[..., object] = runpy.run_path(options.demo)["reply"] if options.demo else demo.reply
-    return Fake(script=reply, delay_ms=5)  # type: ignore[arg-type]
+    reply: Callable[[ChatRequest], Reply] = demo.reply
+    if options.demo:
+        reply = runpy.run_path(options.demo)["reply"]
+    return Fake(script=reply, delay_ms=5)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -315,7 +319,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def converse(session: Session) -> int:
     """Talk until the user leaves; what was started is stopped, however that comes."""
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     signal.signal(signal.SIGINT, session.on_ctrl_c)
     for ending in (signal.SIGTERM, signal.SIGHUP):

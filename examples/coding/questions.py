@@ -96,6 +96,7 @@ class Desk:
                 if line is None:
                     return Denied(reason="the user has left, and nobody can be asked")
                 word, _, rest = line.partition(" ")
+                word = word.lower()
                 if word in ("y", "yes") and not rest:
                     return Approved(args=args if is_edited else None)
                 if word in ("n", "no"):

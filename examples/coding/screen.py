@@ -1,4 +1,4 @@
-"""The screen: one terminal, written to by several threads, and controlled by nobody but us.
+"""The terminal: a screen that several threads write to and nobody but us controls, and a keyboard.
 
 What a model says, what a file holds and what a command prints is text of strangers. A terminal takes
 orders in its text: it moves the cursor, hides what stands there, sets the clipboard. So:
@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import threading
+from collections.abc import Iterator
 from typing import TextIO
 
-__all__ = ["Screen", "Stripper", "plain", "visible"]
+__all__ = ["Keyboard", "Screen", "Stripper", "plain", "visible"]
 
 CSI = r"\x1b\[[0-?]{0,64}[ -/]{0,8}"  # colours and moves, up to the letter that ends them
 STRING = r"\x1b[]P^_X][^\x1b\x07\n]{0,1024}"  # titles, links, the clipboard, up to their end; else shown
@@ -122,3 +125,37 @@ class Screen:
             self._at_start = piece.endswith("\n")
             if self._at_start:
                 self._out.write("\n")
+
+
+class Keyboard:
+    """The lines that are typed; for the main thread.
+
+    The system may hand a signal to any thread, and a read in another one would sleep on: so we wait for
+    the input and for `set_wakeup_fd` at once, and the signal's handler runs as soon as either comes.
+    """
+
+    def __init__(self, file: int = 0) -> None:
+        self._file = file
+        self._woken, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
+
+    def lines(self) -> Iterator[str]:
+        former = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        try:
+            rest = b""
+            while True:
+                ready, _, _ = select.select([self._file, self._woken], [], [])
+                if self._woken in ready:
+                    os.read(self._woken, 4096)
+                if self._file in ready:
+                    data = os.read(self._file, 65536)
+                    *lines, rest = (rest + data).split(b"\n")
+                    yield from [line.decode("utf-8", "replace") for line in lines]
+                    if not data:
+                        break
+            if rest:
+                yield rest.decode("utf-8", "replace")
+        finally:
+            signal.set_wakeup_fd(former)
+            os.close(self._woken)
+            os.close(self._waker)

@@ -38,7 +38,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tako.errors import InvalidInput
-from tako.models import NOT_COUNTED, Message, Role, ToolCallPart, ToolResultPart, Usage
+from tako.models import NOT_COUNTED, ChatResponse, Message, Role, ToolCallPart, ToolResultPart, Usage
 from tako.orchestrators.agent_steps import (
     Broken,
     CallModel,
@@ -387,7 +387,7 @@ class AgentRun:
         if self._state == "ended" and outcome.stop_reason != "aborted":
             return
         response = outcome.response
-        if response is not None and self._state == "asking":
+        if response is not None and self._state == "asking" and _says_something(response):
             self.step += 1
             self._usage += response.usage
             if response.message.content:
@@ -518,6 +518,11 @@ class AgentRun:
         run = AgentRun.loads(self.dumps())
         run._state, run._output, run._has_output = self._state, self._output, self._has_output
         return run
+
+
+def _says_something(response: ChatResponse) -> bool:
+    """Whether anything of an answer came. A call cut short before that is no step, streamed or not."""
+    return bool(response.message.content) or response.usage != NOT_COUNTED
 
 
 def _step_of_path(call: ToolCallPart) -> str:

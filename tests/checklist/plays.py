@@ -29,8 +29,8 @@ from tests.contracts.wires.reply import Reply
 from tests.orchestrators.kit import assert_replayable, call, kinds, results
 
 __all__ = [
-    "LOOPS", "Asked", "Driver", "Played", "Said", "Script", "Span", "arms", "assert_took", "call", "drivers",
-    "is_simulated", "later", "most_at_once", "nap", "play", "results", "texts", "used",
+    "LOOPS", "Asked", "Driver", "Played", "Said", "Script", "Span", "arms", "assert_took", "by_task", "call",
+    "drivers", "is_simulated", "later", "most_at_once", "nap", "play", "results", "texts", "used",
 ]  # fmt: skip
 
 Asked: TypeAlias = dict[str, Any]
@@ -175,6 +175,18 @@ def _reply(said: str | Sequence[ToolCallPart] | Reply) -> Reply:
     if isinstance(said, Reply):
         return said
     return Reply(said) if isinstance(said, str) else Reply("", tuple(said))
+
+
+def by_task(**said: Said | list[Said]) -> Callable[[Asked], Said]:
+    """A model that knows agents by their tasks: what each says, first and then."""
+
+    def answer(body: Asked) -> Said:
+        conversation = [message for message in body["messages"] if message["role"] != "system"]
+        replies = said[conversation[0]["content"]]
+        turn = sum(message["role"] == "assistant" for message in conversation)
+        return replies[turn] if isinstance(replies, list) else replies  # type: ignore[return-value]
+
+    return answer
 
 
 def later(seconds: float, said: str | Sequence[ToolCallPart]) -> Answer:

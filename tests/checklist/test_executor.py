@@ -25,13 +25,12 @@ from tako.effects import Call, Flow
 from tako.testing import Faults
 from tako.tools.concurrency import ToolConcurrency
 from tests.checklist.plays import (
-    Asked,
     Driver,
     Played,
-    Said,
     Span,
     arms,
     assert_took,
+    by_task,
     call,
     drivers,
     is_simulated,
@@ -295,18 +294,6 @@ def test_E10_a_read_behind_a_write_sees_it_and_one_before_it_does_not(driver: Dr
     batch = [call("1", "get"), call("2", "put", new="new"), call("3", "get")]
     played = play(driver, [batch, "done"], lambda model: SingleAgent(model, tools=[get, put]))
     assert [said for said, _ in played.answers] == ["old", None, "new"]
-
-
-def by_task(**said: Said | list[Said]) -> Callable[[Asked], Said]:
-    """A model that knows agents by their tasks: what each says, first and then."""
-
-    def answer(body: Asked) -> Said:
-        conversation = [message for message in body["messages"] if message["role"] != "system"]
-        replies = said[conversation[0]["content"]]
-        turn = sum(message["role"] == "assistant" for message in conversation)
-        return replies[turn] if isinstance(replies, list) else replies  # type: ignore[return-value]
-
-    return answer
 
 
 @drivers

@@ -31,7 +31,7 @@ from examples.coding.screen import Screen, Stripper, plain, visible
 from examples.coding_agent import main
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 8.0
+PATIENCE = 30.0
 """Seconds after which something will not come any more, on however busy a machine."""
 
 HEAD = """
@@ -256,7 +256,7 @@ return [call("a", "bash", command=sleeper), call("b", "bash", command="echo b")]
         terminal.type("sleep")
         terminal.expect("sleeping\n")
         terminal.ctrl_c()  # one tool: the next one and the run go on
-        terminal.expect("failed: bash: The command was cancelled", "ok: bash: b\n")
+        terminal.expect("failed: bash: ", "ok: bash: b\n")
         terminal.expect("sleeping\n")
         terminal.ctrl_c()  # once more: the run
         terminal.expect("[cancelled: 2 steps", "> ")
@@ -289,7 +289,7 @@ return call("e", "bash", command="echo sleeping; sleep 1000")
         terminal.type("y")
         terminal.expect("queued: y\n")
         terminal.ctrl_c()  # so late that it is a first one again
-        terminal.expect("failed: bash: The command was cancelled", "I was told: go | y\n", "> ")
+        terminal.expect("failed: bash: ", "I was told: go | y\n", "> ")
         assert "ok: " not in terminal.text
         terminal.type("more")
         terminal.expect("may bash run?", "echo sleeping", "? ")

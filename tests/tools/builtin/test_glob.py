@@ -74,6 +74,7 @@ def test_what_the_model_is_told_of_it(tool: Tool) -> None:
         (r"\[id\]/{x}.js", ["[id]/{x}.js"]),
         (".*", [".env", ".hide"]),
         ("**/.env", [".env"]),
+        (".git/**", []),
         ("*/one", []),
         (".h*/one", [".hidden/one"]),
         ("**", ["a.py", "b.py", "[id]/{x}.js", "src/c.py", "src/c.ts", "src/deep/er/d.py"]),

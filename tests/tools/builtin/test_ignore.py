@@ -172,7 +172,7 @@ def repository() -> Iterator[Path]:
         yield Path(place)
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(tree=trees(), excluded=texts)
 @example(tree={"a/b/c": "", ".gitignore": "a/**\n!a/b/"}, excluded="c")
 @example(tree={"foo/bar": "", "foo/barbaz/x": "", ".gitignore": "foo/bar/"}, excluded="")

@@ -129,6 +129,7 @@ PIECES = st.sampled_from(
     [
         "a",
         "b",
+        "k",
         "ab",
         ".",
         r"\w",
@@ -166,6 +167,15 @@ def test_it_finds_the_first_lines_that_python_finds(
         if weigh(pattern, ignore_case=fold).longest_line >= 12:  # or each example would start a process
             assert mine.hits(lines, most) == expected[:most]
         assert mine.can_match("\n".join(lines)) or not expected
+
+
+def test_without_regard_to_case_other_letters_stand_for_those_of_ascii(token: CancellationToken) -> None:
+    with search("KISS", token, fold=True) as mine:
+        lines = ["kiss", "\u212ai\u017f\u017f", "kis", "\u212a"]
+        assert [mine.can_match(line) for line in lines] == [True, True, False, True]
+        assert [hit.line for hit in mine.hits(lines, 9)] == [0, 1]
+    with search("(?i)K", token) as mine:
+        assert mine.can_match("k") and not mine.can_match("x")
 
 
 def test_long_lines_go_to_the_child_and_come_back_in_order(token: CancellationToken) -> None:
