@@ -284,9 +284,21 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, help="the directory to work in; by default this one")
     parser.add_argument("--model", default=f"anthropic:{claude.SONNET}", help="vendor:model")
     parser.add_argument("--mode", choices=["plan", "default", "accept-edits"], default="default")
-    parser.add_argument("--allow", action="append", default=[], metavar="PATTERN", help="bash(command=git *)")
-    parser.add_argument("--yes", action="store_true", help="run everything without asking")
-    parser.add_argument("--demo", nargs="?", const="", metavar="FILE", help="a model of Python, for a try")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="do not ask about such calls: 'bash(command=git *)'",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask about anything")
+    parser.add_argument(
+        "--demo",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="a model that needs no key; FILE has one of your own, a function reply(request)",
+    )
     options = parser.parse_args(arguments)
     try:
         options.allow = [CallPattern.of(pattern) for pattern in options.allow]

@@ -63,7 +63,8 @@ if TYPE_CHECKING:
     from tako.orchestrators.sub_agent import SubAgent
     from tako.providers.catalogue import provider
     from tako.steering import Steering
-    from tako.tools import CallPattern, ConcurrencyConfig, Tool, ToolContext, ToolOutput, ToolPolicy, tool
+    from tako.tools import CallPattern, ConcurrencyConfig, ToolContext, ToolOutput, ToolPolicy
+    from tako.tools.tool import Tool, tool
 
 __all__ = [
     "AgentRun",

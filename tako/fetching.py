@@ -254,7 +254,8 @@ def _check_url(url: str, policy: UrlPolicy) -> Target:
     target = parse_url(url)
     if target.origin.scheme != "https" and not policy.allow_http:
         raise InvalidInput(
-            f"{_shown(target)} is refused: it is not https; a UrlPolicy with allow_http=True would allow it"
+            f"{_shown(target)} is refused: it is not https; try https://; a UrlPolicy with "
+            "allow_http=True would allow it"
         )
     return target
 

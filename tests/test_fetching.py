@@ -150,7 +150,10 @@ def test_redirects(location: str, found: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://a.test/", r"http://a.test/ is refused: it is not https; a UrlPolicy with allow_http=True"),
+        (
+            "http://a.test/",
+            r"http://a.test/ is refused: it is not https; try https://; a UrlPolicy with allow_http=True",
+        ),
         ("ftp://a.test/", "must start with http"),
         ("data:image/png;base64,AA==", "must start with http"),
         ("https://user:secret@a.test/", "user or password"),

@@ -88,7 +88,8 @@ class _Frame:
     seconds: float | None = None
     unlink: Callable[[], None] = _nothing
     """Takes the frame's token from what cancels it."""
-    owns_token: bool = False
+    own: CancellationToken | None = None
+    """The token that its Within came with."""
     opened: set[int] = field(default_factory=set)
     stopped: type[TimedOut] | type[Interrupted] | None = None
     """What the parent is to get, once the frame has ended."""
@@ -227,7 +228,9 @@ class Steps(Generic[T]):
             return Cancelled()
         moment = self._clock()
         for frame in self._frames:
-            if frame.owns_token and frame.token is not None and frame.token.is_cancelled:
+            # Asked itself, and not the token linked to it: of two that are related the inner one's link
+            # may be reached first.
+            if frame.own is not None and frame.own.is_cancelled:
                 frame.stopped = Interrupted
                 return Cancelled("cancelled: interrupted")
             if frame.deadline is not None and moment >= frame.deadline:
@@ -273,7 +276,7 @@ class Steps(Generic[T]):
     def _link(self, frame: _Frame, own: CancellationToken) -> None:
         """Give the frame a token that is cancelled with its own, and with the one around it."""
         token = self.token.child() if self.token is not None else CancellationToken()
-        frame.token, frame.owns_token = token, True
+        frame.token, frame.own = token, own
         self.token = token
         self.scopes += 1
         token.on_cancel(self._wake)
@@ -315,7 +318,7 @@ class Steps(Generic[T]):
             return Returned(value)
         around = self._frames[-1]
         self.deadline, self.token, self.opened = around.deadline, around.token, around.opened
-        if frame.owns_token:
+        if frame.own is not None:
             self.scopes -= 1
             frame.unlink()
         if frame.opened:

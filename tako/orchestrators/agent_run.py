@@ -65,8 +65,10 @@ from tako.orchestrators.decisions import (
     PendingCall,
     Remembered,
     digest_of,
+    with_arguments,
 )
-from tako.orchestrators.history import require_answered, require_replayable, with_own_ids
+from tako.orchestrators.history import are_distinct, require_answered, require_replayable, with_own_ids
+from tako.orchestrators.open_batch import OpenBatch
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.result import RunResult, StopReason, SubAgentUsage
 from tako.orchestrators.snapshot import SealingKey, Snapshot, State, read_snapshot, write_snapshot
@@ -75,14 +77,6 @@ from tako.tools.patterns import CallPattern
 __all__ = ["AgentRun", "RunOptions"]
 
 
-STAND_IN = {
-    "approval_required": "not run yet: the call waits for approval",
-    "result_required": "not answered yet: the result is awaited from outside",
-    "cancelled": "not run: cancelled before execution",
-    "interrupted": "not run: cancelled before execution, the user interrupted the turn",
-    "aborted": "not run: the run was ended before execution",
-    "error": "not run: the run failed before execution",
-}
 GOES_ON = frozenset(("stop", "length", "content_filter", "other", "interrupted"))
 """Ends after which the user may still say something to the same run."""
 
@@ -91,10 +85,9 @@ class AgentRun:
     """The state of one run. See the table at the head of this file."""
 
     __slots__ = (
-        "_calls", "_detail", "_has_output", "_history_size", "_messages", "_output", "_pending",
-        "_rejections", "_results", "_state", "_still_running", "_stop_reason", "_sub_agents", "_suspended",
-        "_unshown", "_usage", "_view", "_was_announced", "decisions", "options", "remembered", "run_id",
-        "step",
+        "_detail", "_has_output", "_history_size", "_messages", "_output", "_pending", "_rejections",
+        "_state", "_still_running", "_stop_reason", "_sub_agents", "_usage", "_view", "batch", "options",
+        "remembered", "run_id", "step",
     )  # fmt: skip
 
     def __init__(self, prompt: Sequence[Message], history: Iterable[Message], options: RunOptions) -> None:
@@ -110,16 +103,11 @@ class AgentRun:
         """How often the model has been called."""
         self._usage = NOT_COUNTED
         self._sub_agents: dict[str, SubAgentUsage] = {}
-        self._calls: tuple[ToolCallPart, ...] = ()
-        self._results: dict[str, ToolResultPart] = {}
-        self.decisions: dict[str, BoundDecision] = {}
-        """What the outside has decided on the calls of this step, by their ids."""
-        self.remembered: tuple[Remembered, ...] = ()
+        self.batch = OpenBatch()
+        """The calls of the last answer, as long as one of them has no result."""
+        self.remembered: list[Remembered] = []
         """What it has decided on calls of a pattern, for good."""
         self._pending: tuple[PendingCall, ...] = ()
-        self._suspended: dict[str, AgentRun] = {}
-        self._was_announced = False
-        self._unshown: list[str] = []
         self._rejections = 0
         self._still_running: list[str] = []
         self._stop_reason: StopReason = "stop"
@@ -171,24 +159,24 @@ class AgentRun:
     @property
     def messages(self) -> list[Message]:
         """The whole conversation, valid as it stands."""
-        return self._messages + self._open_batch()
+        return self._messages + self._as_it_stands()
 
     @property
     def new_messages(self) -> list[Message]:
         """What this run has added to the history (the prompt included), valid as it stands."""
-        return self._messages[self._history_size :] + self._open_batch()
+        return self._messages[self._history_size :] + self._as_it_stands()
 
     def next_step(self) -> Step:
         """What to do now. Asking twice gives the same answer."""
         if self._state == "calling":
-            calls = self._open_calls()
+            calls = self.batch.open_calls()
             if calls:
-                return CallTools(self.step, calls, not self._was_announced)
+                return CallTools(self.step, calls, not self.batch.was_announced)
             self._settle()
         if self._state == "asking":
             return CallModel(self.step + 1, self._messages if self._view is None else self._view)
         if self._state == "checking":
-            return CheckOutput(self.step, self._messages[-1].text)
+            return CheckOutput(self.step, self._last_text())
         return Finished(self._stop_reason)
 
     def feed(self, outcome: Outcome) -> None:
@@ -202,7 +190,7 @@ class AgentRun:
 
     def announced(self) -> None:
         """The calls of this step have been shown; a resumed run does not show them again."""
-        self._was_announced = True
+        self.batch.was_announced = True
 
     def left_running(self, name: str) -> None:
         """A blocking tool ignored its cancel and still runs."""
@@ -210,32 +198,33 @@ class AgentRun:
 
     def sub_agent_used(self, call_id: str, used: SubAgentUsage) -> None:
         """What the agent behind this call has used so far; it may be told again while it goes on."""
-        index = [call.id for call in self._calls].index(call_id)
-        self._sub_agents[f"{self.step}.{index}"] = used
+        self._sub_agents[f"{self.step}.{self.batch.place(call_id)}"] = used
 
     def suspended(self, call_id: str) -> AgentRun | None:
         """The run of a sub-agent that waited for the outside, from which its call goes on."""
-        return self._suspended.get(call_id)
+        return self.batch.suspended.get(call_id)
 
     def remember(self, pattern: CallPattern, *, allowed: bool, reason: str = "") -> None:
         """Decide on all calls of a pattern; said again, it counts once."""
-        entry = Remembered(pattern=pattern, allowed=allowed, reason=reason)
-        if entry not in self.remembered:
-            self.remembered = (*self.remembered, entry)
+        self.remember_all([Remembered(pattern=pattern, allowed=allowed, reason=reason)])
+
+    def remember_all(self, entries: Iterable[Remembered]) -> None:
+        """What was decided in another run counts in this one as well; several may tell at once."""
+        self.remembered.extend([entry for entry in entries if entry not in self.remembered])
 
     def keep_in_mind(self, call: ToolCallPart, decision: Decision) -> None:
         """Remember what is to be remembered of a decision; raises InvalidInput where that cannot be."""
         if isinstance(decision, Answered) or not decision.remember:
             return
-        pattern = CallPattern.exactly(call) if decision.remember is True else decision.remember
+        pattern = decision.remember
+        if isinstance(pattern, bool):
+            pattern = CallPattern.exactly(with_arguments(call, decision))
         reason = decision.reason if isinstance(decision, Denied) else ""
         self.remember(pattern, allowed=isinstance(decision, Approved), reason=reason)
 
     def take_unshown(self) -> list[ToolResultPart]:
         """The results that came from outside while nobody listened."""
-        shown = [self._results[id] for id in self._unshown if id in self._results]
-        self._unshown = []
-        return shown
+        return self.batch.take_unshown()
 
     # What the outside says.
 
@@ -245,8 +234,8 @@ class AgentRun:
         Raises InvalidInput if no such call waits, or another one than the decision was made for.
         """
         pending = self._find_pending(call)
-        given = call.digest if isinstance(call, PendingCall) else digest
-        if given and given != pending.digest:
+        given = digest_of(call.call) if isinstance(call, PendingCall) else digest
+        if given is not None and given != digest_of(pending.call):
             raise InvalidInput(
                 f"the decision on call {pending.call.id!r} was made for other arguments; ask again with the "
                 "pending call as it is now"
@@ -282,16 +271,16 @@ class AgentRun:
 
     def _decide(self, call: ToolCallPart, decision: Decision) -> None:
         self.keep_in_mind(call, decision)
-        self.decisions[call.id] = BoundDecision(decision=decision, digest=digest_of(call))
+        self.batch.decisions[call.id] = BoundDecision(decision=decision, digest=digest_of(call))
         if isinstance(decision, Answered):
-            self._record(call.id, decision.result, is_error=decision.is_error)
+            self.batch.answer(call.id, decision.result, is_error=decision.is_error)
         elif isinstance(decision, Denied):
-            self._record(call.id, f"denied: {decision.reason}", is_error=True)
+            self.batch.answer(call.id, f"denied: {decision.reason}", is_error=True)
 
     def _answer_sub_agent(self, pending: PendingCall, decision: Decision) -> None:
         """Hand the answer on to the run that waits for it."""
-        call_id = next(call.id for call in self._calls if _step_of_path(call) == pending.path[0])
-        self._suspended[call_id].answer(pending.model_copy(update={"path": pending.path[1:]}), decision)
+        below = self.batch.below(pending.path[0])
+        below.answer(pending.model_copy(update={"path": pending.path[1:]}), decision)
 
     def result(self, cost_usd: float | None = None) -> RunResult:
         """What there is, at any moment."""
@@ -307,7 +296,7 @@ class AgentRun:
             still_running=tuple(self._still_running),
             detail=self._detail,
             sub_agents=self.sub_agents,
-            remembered=self.remembered,
+            remembered=tuple(self.remembered),
             run=self,
         )
 
@@ -318,7 +307,7 @@ class AgentRun:
         self.step += 1
         self._usage += response.usage
         self._take_calls(response.message)
-        if self._calls:
+        if self.batch.calls:
             self._state = "calling"
             return
         reason = response.finish_reason
@@ -329,28 +318,13 @@ class AgentRun:
         self._state = "checking" if outcome.wants_output else "ended"
 
     def _tool_replied(self, outcome: ToolReplied) -> None:
-        result = outcome.result
-        self._require_open(result.id)
-        self._results[result.id] = result
-        if self._suspended:
-            self._suspended.pop(result.id, None)
+        self.batch.reply(outcome.result)
 
     def _call_suspended(self, outcome: CallSuspended) -> None:
-        self._require_open(outcome.call_id)
-        self._suspended[outcome.call_id] = outcome.run
-
-    def _require_open(self, call_id: str) -> None:
-        if call_id in self._results or call_id not in [call.id for call in self._calls]:
-            raise InvalidInput(f"no call {call_id!r} waits for a result")
+        self.batch.suspend(outcome.call_id, outcome.run)
 
     def _paused(self, outcome: Paused) -> None:
-        theirs = [
-            pending.model_copy(update={"path": (_step_of_path(call), *pending.path)})
-            for call in self._calls
-            if call.id in self._suspended
-            for pending in self._suspended[call.id].pending
-        ]
-        self._pending = (*outcome.pending, *theirs)
+        self._pending = (*outcome.pending, *self.batch.pending_below())
         needs_approval = any(pending.waits_for == "approval" for pending in self._pending)
         self._stop_reason = "approval_required" if needs_approval else "result_required"
         self._state = "ended"
@@ -371,7 +345,7 @@ class AgentRun:
         self._state = "asking"
 
     def _told(self, outcome: Told) -> None:
-        if self._state == "ended" and (self._stop_reason not in GOES_ON or self._calls):
+        if self._state == "ended" and self._stop_reason not in GOES_ON:
             raise InvalidInput(f"a run that ended with {self._stop_reason!r} cannot be told anything more")
         for message in outcome.messages:
             self._append(message)
@@ -395,51 +369,32 @@ class AgentRun:
         self._stop_reason, self._detail = outcome.stop_reason, outcome.detail
         self._state = "ended"
         self._pending = ()
-        for message in self._open_batch():
+        for message in self._as_it_stands():
             self._append(message)
-        self._close_batch()
+        self.batch.open(())
 
-    # The batch of calls that is open.
+    # The conversation.
 
     def _take_calls(self, message: Message) -> None:
-        message = with_own_ids(message, len(self._messages))
+        calls = message.tool_calls
+        if calls and not are_distinct(calls):
+            message = with_own_ids(message, len(self._messages))
+            calls = message.tool_calls
         self._append(message)
-        self._calls = message.tool_calls
-        self._results = {}
-        self.decisions = {}  # a vendor may use an id again, and one approval is for one call
-        self._was_announced = False
+        self.batch.open(calls)
 
-    def _open_calls(self) -> tuple[ToolCallPart, ...]:
-        if not self._results:
-            return self._calls
-        return tuple([call for call in self._calls if call.id not in self._results])
-
-    def _open_batch(self) -> list[Message]:
-        """The tool message as it would be now, with stand-ins for what has no result yet."""
-        if not self._calls:
+    def _as_it_stands(self) -> list[Message]:
+        """What has to follow the last message: the results of its calls, with stand-ins for some."""
+        if not self.batch.calls:
             return []
-        words = STAND_IN.get(self._stop_reason if self._state == "ended" else "", "not run yet")
-        parts = [
-            self._results.get(call.id)
-            or ToolResultPart(id=call.id, name=call.name, result=words, is_error=True)
-            for call in self._calls
-        ]
-        return [Message.tool(parts)]
-
-    def _record(self, call_id: str, result: Any, *, is_error: bool) -> None:
-        name = next(call.name for call in self._calls if call.id == call_id)
-        self._results[call_id] = ToolResultPart(id=call_id, name=name, result=result, is_error=is_error)
-        self._unshown.append(call_id)
+        return [self.batch.message(self._stop_reason if self._state == "ended" else "")]
 
     def _settle(self) -> None:
         """Close the batch when its last result is there. Only here, because results may be fed from
         several threads at once and `next_step` is asked by one."""
-        self._append(Message.tool([self._results[call.id] for call in self._calls]))
-        self._close_batch()
+        self._append(self.batch.message(""))
+        self.batch.open(())
         self._go_on()
-
-    def _close_batch(self) -> None:
-        self._calls, self._results, self._suspended, self._unshown = (), {}, {}, []
 
     def _append(self, message: Message) -> None:
         self._messages.append(message)
@@ -471,6 +426,7 @@ class AgentRun:
         return write_snapshot(self._snapshot(), key)
 
     def _snapshot(self) -> Snapshot:
+        batch = self.batch
         return Snapshot(
             run_id=self.run_id,
             options=self.options,
@@ -481,14 +437,14 @@ class AgentRun:
             step=self.step,
             usage=self._usage,
             sub_agents=self._sub_agents,
-            calls=self._calls,
-            results=self._results,
-            decisions=self.decisions,
-            remembered=self.remembered,
+            calls=batch.calls,
+            results=batch.results,
+            decisions=batch.decisions,
+            remembered=tuple(self.remembered),
             pending=self._pending,
-            suspended={call_id: run._snapshot() for call_id, run in self._suspended.items()},
-            was_announced=self._was_announced,
-            unshown=tuple(self._unshown),
+            suspended={call_id: run._snapshot() for call_id, run in batch.suspended.items()},
+            was_announced=batch.was_announced,
+            unshown=tuple(batch.unshown),
             rejections=self._rejections,
             still_running=tuple(self._still_running),
             stop_reason=self._stop_reason,
@@ -504,13 +460,17 @@ class AgentRun:
     @classmethod
     def _restored(cls, data: Snapshot) -> AgentRun:
         run = cls((), (), data.options)
-        for name in Snapshot.model_fields:
-            if name not in ("options", "version", "suspended"):
-                setattr(run, name if name in AgentRun.__slots__ else f"_{name}", getattr(data, name))
-        run._messages, run._still_running = list(data.messages), list(data.still_running)
-        run._unshown = list(data.unshown)
+        run.run_id, run.step, run.remembered = data.run_id, data.step, list(data.remembered)
+        run._messages, run._history_size = list(data.messages), data.history_size
         run._view = None if data.view is None else list(data.view)
-        run._suspended = {call_id: cls._restored(child) for call_id, child in data.suspended.items()}
+        run._state, run._stop_reason, run._detail = data.state, data.stop_reason, data.detail
+        run._usage, run._sub_agents, run._rejections = data.usage, data.sub_agents, data.rejections
+        run._pending, run._still_running = data.pending, list(data.still_running)
+        batch = run.batch
+        batch.open(data.calls)
+        batch.results, batch.decisions, batch.unshown = data.results, data.decisions, list(data.unshown)
+        batch.suspended = {call_id: cls._restored(child) for call_id, child in data.suspended.items()}
+        batch.was_announced = data.was_announced
         return run
 
     def copy(self) -> AgentRun:
@@ -523,11 +483,6 @@ class AgentRun:
 def _says_something(response: ChatResponse) -> bool:
     """Whether anything of an answer came. A call cut short before that is no step, streamed or not."""
     return bool(response.message.content) or response.usage != NOT_COUNTED
-
-
-def _step_of_path(call: ToolCallPart) -> str:
-    """How a path names the call that leads to a sub-agent."""
-    return f"{call.name}:{call.id}"
 
 
 _EXPECTED: dict[type, tuple[State, ...]] = {

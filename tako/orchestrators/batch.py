@@ -20,12 +20,12 @@ from typing import Any
 
 from tako.effects import Call, Failed, Flow, Gather, OnError, within
 from tako.errors import Interrupted
-from tako.events import ToolCallPending, ToolCallResult, ToolCallStart
+from tako.events import ToolCallPending, ToolCallStart
 from tako.models import ToolCallPart
 from tako.orchestrators.agent_steps import CallTools, Paused
 from tako.orchestrators.calls import missing_tool, perform, settle
 from tako.orchestrators.decisions import PendingCall
-from tako.orchestrators.gate import Passed, Refused, is_refused, is_wide_open, pass_gate, waits_for
+from tako.orchestrators.gate import Passed, Refused, Waits, is_refused, is_wide_open, pass_gate, waits_for
 from tako.orchestrators.scope import Scope
 from tako.tools.concurrency import Lane, Route, Stage, plan, route_of, take
 from tako.tools.output import ToolOutput
@@ -37,42 +37,33 @@ __all__ = ["perform_batch"]
 def perform_batch(scope: Scope, step: CallTools) -> Flow[None]:
     """Perform the calls that have no result yet, as far as the outside lets them."""
     run = scope.run
-    if scope.show is not None:
-        yield from _announce(scope, step)
-    run.announced()
-    if scope.steering is not None:
-        scope.calls = yield Call(scope.steering.watch_calls, ([call.id for call in step.calls],))
+    if scope.steered is not None:  # first, so that a call can be stopped as soon as it was told of
+        scope.calls = yield Call(scope.steered.watch_calls, ([call.id for call in step.calls],))
+    if step.is_new:
+        if scope.show is not None:
+            yield from _announce(scope, step)
+        run.announced()
     is_open = is_wide_open(scope)
-    if is_open and len(step.calls) == 1 and (yield from _perform_alone(scope, step.calls[0])):
+    if is_open and len(step.calls) == 1 and (tool := _simple(scope, step.calls[0])) is not None:
+        yield from perform(scope, step.calls[0], tool, step.calls[0].args)
         return
-    routing = partial(_route, scope, is_open)
-    for stage in plan(step.calls, routing, scope.agent.concurrency):
-        waits = yield from _perform_stage(scope, stage, is_open)
-        if waits:
-            run.feed(Paused(_pending(scope, step.calls)))
+    stages = plan(step.calls, partial(_route, scope, is_open), scope.agent.concurrency)
+    for number, stage in enumerate(stages, 1):
+        pending = yield from _perform_stage(scope, stage)
+        if pending or any(run.suspended(call.id) is not None for call in stage.calls):
+            behind = [call for later in stages[number:] for call in later.calls]
+            run.feed(Paused((*pending, *_pending(scope, behind))))
             return
 
 
-def _perform_alone(scope: Scope, call: ToolCallPart) -> Flow[bool]:
-    """Perform the one call of a batch that nobody has an opinion on, which is what most batches are.
-
-    False if there is more to it than that.
-    """
+def _simple(scope: Scope, call: ToolCallPart) -> Tool | None:
+    """The tool of a call that nothing has to be planned for, if it stands alone; most do."""
     tool = scope.agent.tools.get(call.name)
-    if tool is None or tool.function is None or tool.approval or tool.recursive:
-        return False
-    yield from perform(scope, call, tool, call.args)
-    return True
+    return None if tool is None or tool.function is None or tool.approval or tool.recursive else tool
 
 
 def _announce(scope: Scope, step: CallTools) -> Flow[None]:
-    """Tell of the calls; or, of those announced before, what the outside has answered since then."""
-    if not step.is_new:
-        for part in scope.run.take_unshown():
-            yield scope.tell(
-                ToolCallResult(step.step, part.name, part.id, part.result, part.is_error, part.content)
-            )
-        return
+    """Tell of the calls, before anything happens to them."""
     starts = [ToolCallStart(step.step, call.name, call.id, call.args) for call in step.calls]
     yield scope.tell(*starts, *[_pending_event(scope, step, call) for call in step.calls])
 
@@ -86,30 +77,32 @@ def _pending_event(scope: Scope, step: CallTools, call: ToolCallPart) -> ToolCal
 def _route(scope: Scope, is_open: bool, call: ToolCallPart) -> Route:
     """A call that no tool will run holds nobody up."""
     tool = scope.agent.tools.get(call.name)
-    if tool is None or (not is_open and is_refused(scope, call, tool)):
+    if tool is None:
+        return Route.INSTANT
+    if not is_open and not _is_under_way(scope, call, tool) and is_refused(scope, call, tool):
         return Route.INSTANT
     return route_of(tool, scope.agent.concurrency)
 
 
-def _perform_stage(scope: Scope, stage: Stage, is_open: bool) -> Flow[bool]:
-    """Bring the calls of a stage to their results; True if one of them waits for the outside."""
+def _perform_stage(scope: Scope, stage: Stage) -> Flow[list[PendingCall]]:
+    """Bring the calls of a stage to their results; those that wait for the outside are returned."""
     ready: dict[str, tuple[Tool, Any]] = {}
-    waits = False
+    pending: list[PendingCall] = []
     for call in stage.calls:
         tool = scope.agent.tools.get(call.name)
         if tool is None:
             yield from settle(scope, call, missing_tool(scope, call))
-        elif (is_open and tool.function is not None and not tool.approval) or _is_under_way(scope, call):
+            continue
+        if _is_free(scope, call, tool):
             ready[call.id] = tool, call.args
-        elif waits_for(scope, call) is not None:
-            waits = True
+            continue
+        verdict = yield from _at_gate(scope, call, tool)
+        if isinstance(verdict, Passed):
+            ready[call.id] = tool, verdict.arguments
+        elif isinstance(verdict, Waits):
+            pending.append(PendingCall.of(call, verdict.what))
         else:
-            verdict = yield from _at_gate(scope, call, tool)
-            if isinstance(verdict, Refused):
-                output = ToolOutput(verdict.words, is_error=verdict.is_error)
-                yield from settle(scope, call, output, tool)
-            else:
-                ready[call.id] = tool, verdict.arguments
+            yield from settle(scope, call, ToolOutput(verdict.words, is_error=verdict.is_error), tool)
     if len(ready) == 1:
         [call] = [call for call in stage.calls if call.id in ready]
         yield from perform(scope, call, *ready[call.id])
@@ -118,15 +111,22 @@ def _perform_stage(scope: Scope, stage: Stage, is_open: bool) -> Flow[bool]:
         for outcome in (yield Gather(flows, stage.limit, OnError.COLLECT)):
             if type(outcome) is Failed:
                 raise outcome.error
-    return waits or any(_is_under_way(scope, call) for call in stage.calls)
+    return pending
 
 
-def _is_under_way(scope: Scope, call: ToolCallPart) -> bool:
+def _is_under_way(scope: Scope, call: ToolCallPart, tool: Tool) -> bool:
     """Its agent has begun, and waited for the outside; the call itself has passed the gate."""
-    return scope.run.suspended(call.id) is not None
+    return tool.recursive and scope.run.suspended(call.id) is not None
 
 
-def _at_gate(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Passed | Refused]:
+def _is_free(scope: Scope, call: ToolCallPart, tool: Tool) -> bool:
+    """Nobody has an opinion on the call, or nobody has one any more."""
+    if _is_under_way(scope, call, tool):
+        return True
+    return tool.function is not None and not tool.approval and is_wide_open(scope)
+
+
+def _at_gate(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Passed | Refused | Waits]:
     """What the gate says, unless the user takes the call back before anybody has decided on it."""
     token = scope.calls.get(call.id)
     if token is None:
@@ -144,8 +144,11 @@ def _walk(scope: Scope, lane: Lane, ready: dict[str, tuple[Tool, Any]]) -> Flow[
             yield from perform(scope, call, *ready[call.id])
 
 
-def _pending(scope: Scope, calls: tuple[ToolCallPart, ...]) -> tuple[PendingCall, ...]:
-    """Everything in the batch that the outside has to answer, so that it is asked once."""
-    return tuple(
-        [PendingCall.of(call, what) for call in calls if (what := waits_for(scope, call)) is not None]
-    )
+def _pending(scope: Scope, calls: list[ToolCallPart]) -> list[PendingCall]:
+    """What the outside will have to answer of calls that have not begun, so that it is asked once."""
+    found: list[PendingCall] = []
+    for call in calls:
+        tool = scope.agent.tools.get(call.name)
+        if tool is not None and (what := waits_for(scope, call, tool)) is not None:
+            found.append(PendingCall.of(call, what))
+    return found

@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from tako.effects import Flow, within
-from tako.errors import Cancelled, Interrupted, TakoError, TimedOut, ToolError
+from tako.errors import Cancelled, Interrupted, InvalidInput, TakoError, TimedOut, ToolError
 from tako.events import ToolCallResult, ToolProgress
-from tako.models import ToolCallPart, ToolResultPart
+from tako.models import TextPart, ToolCallPart, ToolResultPart
 from tako.orchestrators.agent_steps import CallSuspended, ToolReplied
 from tako.orchestrators.limits import cut_content, cut_result
 from tako.orchestrators.scope import Scope
 from tako.tools.output import ToolOutput
-from tako.tools.tool import Tool, speakable
+from tako.tools.tool import Tool, speakable, words_of
 
 if TYPE_CHECKING:
     from tako.orchestrators.agent_run import AgentRun
@@ -51,9 +53,9 @@ def perform(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flo
     except TimedOut as error:
         output = _stopped(scope, call, error, f"timed out: {error.message}")
     except ToolError as error:
-        output = ToolOutput.error(speakable(error.message))
+        output = ToolOutput.error(speakable(str(error.message)))
     except Exception as error:  # a tool is somebody else's code: whatever it raises is an answer
-        output = ToolOutput.error(speakable(f"{type(error).__name__}: {error}"))
+        output = ToolOutput.error(words_of(error))
     yield from settle(scope, call, output, tool)
     if cancelled is not None:
         raise cancelled
@@ -63,8 +65,8 @@ def settle(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None = No
     """Feed the result of a call to the run, and tell of it. The run has it before anybody is told."""
     part = _part(scope, call, output, tool)
     scope.run.feed(ToolReplied(part))
-    if scope.steering is not None:
-        scope.steering.call_ended(call.id)
+    if scope.steered is not None:
+        scope.steered.call_ended(call.id)
     if scope.show is not None:
         yield scope.tell(
             ToolCallResult(scope.run.step, call.name, call.id, part.result, part.is_error, part.content)
@@ -100,19 +102,21 @@ def _part(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None) -> T
     if type(output) is not ToolOutput:
         result = output if limit is None else cut_result(output, limit)
         return ToolResultPart(id=call.id, name=call.name, result=result, is_error=False)
-    content = output.content if limit is None else cut_content(output.content, limit)
     try:
-        return ToolResultPart(
+        part = ToolResultPart(
             id=call.id,
             name=call.name,
             result=output.value if limit is None else cut_result(output.value, limit),
-            content=cast("tuple[ResultPart, ...]", content),  # checked there
+            content=cast("tuple[ResultPart, ...]", output.content),  # checked there
             is_error=output.is_error,
             cache_control=output.cache_control,
         )
-    except TakoError as error:
+    except InvalidInput as error:
         words = f"tool {call.name!r} returned parts that no model can read: {error.message}"
         return ToolResultPart(id=call.id, name=call.name, result=words, is_error=True)
+    if limit is None or not part.content:
+        return part
+    return part.model_copy(update={"content": cut_content(part.content, limit)})
 
 
 def _stopped(scope: Scope, call: ToolCallPart, error: TakoError, words: str) -> ToolOutput:
@@ -121,8 +125,20 @@ def _stopped(scope: Scope, call: ToolCallPart, error: TakoError, words: str) -> 
     if isinstance(cut, Cancelled) and cut.abandoned:
         scope.run.left_running(call.name)
         words = f"{words}; {call.name} did not stop and is still running"
-    partial = error.partial
-    if isinstance(partial, ToolOutput):
-        value = f"{words}\n{partial.value}" if partial.value else words
-        return ToolOutput(value, partial.content, is_error=True)
-    return ToolOutput.error(f"{words}\n{partial}" if isinstance(partial, str) and partial else words)
+    words = speakable(words)
+    said = error.partial if isinstance(error.partial, ToolOutput) else ToolOutput(error.partial)
+    last_words = _as_text(said.value)
+    parts = said.content if isinstance(said.content, tuple | list) else ()
+    # Where there are parts, the model reads nothing else.
+    content = (TextPart(text=words), *parts) if parts else ()
+    return ToolOutput(f"{words}\n{last_words}" if last_words else words, content, is_error=True)
+
+
+def _as_text(value: Any) -> str:
+    """What a tool returned is JSON; what an error carries may be anything, and is left out if it is not."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return to_json(value).decode() if isinstance(value, dict | list | int | float) else ""
+    except PydanticSerializationError:
+        return ""

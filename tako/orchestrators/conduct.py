@@ -13,9 +13,10 @@ handle may change of it between two steps:
 | a turn was interrupted          | what is queued: then it goes on, otherwise it ends                   |
 | the run has ended               | what was queued and never delivered                                  |
 
-Invariants. The handle is read by the Call effect only, so that a recording replays; but for the last
-line, which must work after a cancel and changes no effect. What it gave is fed to the run before
-anything else is done. Events are made only while somebody listens.
+Invariants. The handle is asked by the Call effect only, so that a recording replays: what a user does is
+in the replies, and in the Cancelled that a stopped part is thrown, for nobody here looks at a token. It
+is told without an effect what changes none: that messages have arrived, that a call or the run is over.
+What it gave is fed to the run before anything else is done. Events are made only while somebody listens.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from tako.cancellation import CancellationToken
 from tako.effects import Call, Entropy, Flow, within
 from tako.errors import Cancelled, Interrupted, InvalidInput, OutputInvalid, SteeringError, TakoError
 from tako.events import (
@@ -41,6 +41,7 @@ from tako.events import (
     TextDelta,
     ThinkingBlock,
     ThinkingDelta,
+    ToolCallResult,
     TurnInterrupted,
 )
 from tako.models import AudioPart, ChatResponse, ImagePart, Message, Role, TextPart, ThinkingPart, VideoPart
@@ -62,7 +63,7 @@ from tako.orchestrators.scope import Scope, Show
 from tako.providers.base import Relay
 
 if TYPE_CHECKING:
-    from tako.steering import Snapshot, Steering, TurnEnd, TurnInputs
+    from tako.steering import Snapshot, SteeredRun, TurnEnd, TurnInputs
 
 __all__ = ["conduct"]
 
@@ -71,35 +72,35 @@ def conduct(scope: Scope) -> Flow[RunResult[Any]]:
     """The run from where it stands to its end; raises what ended it, if that was an error."""
     if scope.steering is None:
         return (yield from _steps(scope))
-    scope.whole = CancellationToken()
+    steered = scope.steered = scope.steering.new_run()
     try:
-        return (yield from within(None, _steps(scope), scope.whole))
+        return (yield from within(None, _steps(scope), steered.token))
     except Interrupted as error:  # the user stopped the whole run; this is its result
         return cast("RunResult[Any]", error.partial)
     except Cancelled:  # before anything had begun
         scope.run.feed(Broken("cancelled"))
         return (yield from _finished(scope))
     finally:
-        scope.whole.cancel()  # should `begin_run` still be under way somewhere, it comes too late
-        _release(scope)
+        steered.end()  # should `begin` still be under way somewhere, it comes too late
 
 
 def _steps(scope: Scope) -> Flow[RunResult[Any]]:
-    run = scope.run
+    run, steered, begun = scope.run, scope.steered, False
     try:
         yield from _begin(scope)
+        begun = True
         while True:
             step = run.next_step()
             if type(step) is CallModel:
-                yield from _ask_model(scope, step)
+                yield from _call_model(scope, step) if steered is None else _ask_model(scope, steered)
             elif type(step) is CallTools:
-                yield from _use_tools(scope, step)
+                yield from perform_batch(scope, step) if steered is None else _use_tools(scope, steered, step)
             elif type(step) is CheckOutput:
                 yield from _check_output(scope, step)
-            elif scope.steering is None or not (yield from _goes_on(scope, scope.steering)):
+            elif steered is None or not (yield from _goes_on(scope, steered)):
                 break
     except TakoError as error:
-        if isinstance(error, SteeringError) and not scope.is_steered:
+        if isinstance(error, SteeringError) and not begun:
             raise  # the handle was not free, and nothing has happened to the run
         response = error.partial if isinstance(error.partial, ChatResponse) else None
         run.feed(Broken("cancelled" if isinstance(error, Cancelled) else "error", response))
@@ -123,19 +124,20 @@ def _begin(scope: Scope) -> Flow[None]:
     run = scope.run
     if not run.run_id:
         run.run_id = (yield Entropy(8)).hex()
-    if scope.steering is not None:
-        yield Call(scope.steering.begin_run, (run.run_id, scope.whole))
-        scope.is_steered = True
-
-
-def _release(scope: Scope) -> tuple[Message, ...]:
-    """Give the handle back, if it is ours; what was queued and has not been delivered."""
-    return () if scope.steering is None else scope.steering.end_run(scope.whole)
+    if scope.steered is not None:
+        yield Call(scope.steered.begin, (run.run_id,))
+    if scope.show is not None and (answered := run.take_unshown()):
+        yield scope.tell(
+            *[
+                ToolCallResult(run.step, part.name, part.id, part.result, part.is_error, part.content)
+                for part in answered
+            ]
+        )
 
 
 def _closed(scope: Scope) -> RunResult[Any]:
     """The result. From here on nothing can be queued; what was, and the model was not told, is in it."""
-    undelivered = _release(scope)
+    undelivered = () if scope.steered is None else scope.steered.end()
     result = scope.result()
     result.undelivered = undelivered
     return result
@@ -144,49 +146,41 @@ def _closed(scope: Scope) -> RunResult[Any]:
 # A turn: what the user may interrupt.
 
 
-def _ask_model(scope: Scope, step: CallModel) -> Flow[None]:
-    if scope.steering is None:
-        yield from _call_model(scope, step)
-        return
-    yield from _begin_turn(scope, scope.steering)
+def _ask_model(scope: Scope, steered: SteeredRun) -> Flow[None]:
+    yield from _begin_turn(scope, steered)
     now = scope.run.next_step()
     if type(now) is CallModel:  # unless a guard has ended the run
-        yield from _interruptible(scope, _call_model(scope, now))
+        yield from _interruptible(scope, _call_model(scope, now), now.step)
 
 
-def _use_tools(scope: Scope, step: CallTools) -> Flow[None]:
-    if scope.steering is None:
-        yield from perform_batch(scope, step)
-        return
+def _use_tools(scope: Scope, steered: SteeredRun, step: CallTools) -> Flow[None]:
     if scope.turn is None:  # the run was paused in the middle of its turn
-        inputs = yield Call(scope.steering.resume_turn, (_turn_id(scope.run, step.step), step.step))
+        inputs = yield Call(steered.resume_turn, (_turn_id(scope.run, step.step), step.step))
         yield from _take(scope, inputs)
-    yield from _interruptible(scope, perform_batch(scope, step))
+    yield from _interruptible(scope, perform_batch(scope, step), step.step)
 
 
-def _interruptible(scope: Scope, flow: Flow[None]) -> Flow[None]:
-    """A part of a turn, until the user stops the turn; what there is of it stays in the run."""
+def _interruptible(scope: Scope, flow: Flow[None], number: int) -> Flow[None]:
+    """A part of that turn, until the user stops it; what there is of it stays in the run."""
     try:
         yield from within(None, flow, scope.turn)
     except Interrupted as error:
-        step = scope.run.next_step()
-        number = step.step if type(step) is CallModel else scope.run.step
         response = error.partial if isinstance(error.partial, ChatResponse) else None
         scope.run.feed(Broken("interrupted", response))
         if scope.show is not None:
             yield scope.tell(TurnInterrupted(number, _turn_id(scope.run, number)))
 
 
-def _begin_turn(scope: Scope, steering: Steering) -> Flow[None]:
+def _begin_turn(scope: Scope, steered: SteeredRun) -> Flow[None]:
     """End the turn before, if there was one, and take what the user has for the next."""
     run = scope.run
     if scope.turn is not None:
-        end: TurnEnd = yield Call(steering.end_turn, (_snapshot(run), False))
+        end: TurnEnd = yield Call(steered.end_turn, (_snapshot(run), False))
         yield from _heed(scope, end)
         if run.is_finished:
             return
     number = run.step + 1
-    inputs = yield Call(steering.begin_turn, (_turn_id(run, number), number, _snapshot(run)))
+    inputs = yield Call(steered.begin_turn, (_turn_id(run, number), number, _snapshot(run)))
     yield from _take(scope, inputs)
 
 
@@ -195,16 +189,16 @@ def _take(scope: Scope, inputs: TurnInputs) -> Flow[None]:
     yield from _deliver(scope, inputs.messages, inputs.events)
 
 
-def _goes_on(scope: Scope, steering: Steering) -> Flow[bool]:
+def _goes_on(scope: Scope, steered: SteeredRun) -> Flow[bool]:
     """Whether the run that has come to its end does not end: a guard or the user wants more."""
     run = scope.run
     if not run.can_go_on:
         return False
     scope.turn = None
     if run.stop_reason == "interrupted":
-        end: TurnEnd = yield Call(steering.interrupted_turn)
+        end: TurnEnd = yield Call(steered.interrupted_turn)
     else:
-        end = yield Call(steering.end_turn, (_snapshot(run), True))
+        end = yield Call(steered.end_turn, (_snapshot(run), True))
     yield from _heed(scope, end)
     return not run.is_finished
 
@@ -220,6 +214,8 @@ def _deliver(scope: Scope, messages: tuple[Message, ...], events: tuple[OrchEven
     """Give the messages to the run first, so that nothing that happens to us can lose them."""
     if messages:
         scope.run.feed(Told(messages))
+        if scope.steered is not None:
+            scope.steered.delivered()
     if scope.show is not None and events:
         yield scope.tell(*events)
 
@@ -232,8 +228,8 @@ def _snapshot(run: AgentRun) -> Snapshot:
     """What guards, and the triggers of prompt policies, may know of the run."""
     from tako.steering import Snapshot  # a run without a handle does not need it
 
-    said = [message for message in run.new_messages if message.role is Role.ASSISTANT]
-    last = said[-1] if said else None
+    said = (message for message in reversed(run.new_messages) if message.role is Role.ASSISTANT)
+    last = next(said, None)
     calls = () if last is None else tuple([call.name for call in last.tool_calls])
     return Snapshot(step=run.step, text="" if last is None else last.text, tool_calls=calls, usage=run.usage)
 
@@ -273,6 +269,10 @@ def _trimmed(scope: Scope, step: CallModel) -> Flow[CallModel]:
         raise InvalidInput(f"trim raised {type(error).__name__}: {error}", phase="trim") from error
     if not isinstance(after, Sequence) or isinstance(after, str | bytes):
         raise InvalidInput(f"trim should return a list of messages, not {type(after).__name__}", phase="trim")
+    if not after:
+        raise InvalidInput(
+            "trim returned no messages; it should leave the last question at least", phase="trim"
+        )
     if len(after) == len(before) and all(new is old for new, old in zip(after, before, strict=True)):
         return step
     scope.run.feed(HistoryReplaced(tuple(after)))

@@ -24,18 +24,26 @@ __all__ = [
     "PendingCall",
     "Remembered",
     "digest_of",
+    "step_of_path",
+    "with_arguments",
 ]
 
 
 class Approved(Value):
     """Run the call; with `args`, run it with these instead of the model's.
 
-    With `remember` the calls of that pattern are not asked about again; True is this very call.
+    With `remember` the calls of that pattern are not asked about again; True is this very call, as it was
+    approved: with those arguments.
     """
 
     kind: Literal["approved"] = "approved"
     args: dict[str, Any] | None = None
     remember: CallPattern | bool = False
+
+    @field_validator("args")
+    @classmethod
+    def _as_json(cls, args: dict[str, Any] | None) -> Any:
+        return _as_json(args)
 
 
 class Denied(Value):
@@ -56,10 +64,7 @@ class Answered(Value):
     @field_validator("result")
     @classmethod
     def _as_json(cls, result: Any) -> Any:
-        try:
-            return to_jsonable_python(result, inf_nan_mode="null")
-        except (PydanticSerializationError, ValueError) as error:
-            raise PydanticCustomError("json", "should be JSON: {reason}", {"reason": str(error)}) from None
+        return _as_json(result)
 
 
 Decision: TypeAlias = Annotated[Approved | Denied | Answered, Field(discriminator="kind")]
@@ -98,10 +103,29 @@ class PendingCall(Value):
         return cls(call=call, waits_for=waits_for, digest=digest_of(call))
 
 
+def with_arguments(call: ToolCallPart, decision: Decision | None) -> ToolCallPart:
+    """The call as it was approved."""
+    if isinstance(decision, Approved) and decision.args is not None:
+        return call.model_copy(update={"args": decision.args})
+    return call
+
+
+def step_of_path(call: ToolCallPart) -> str:
+    """How a path names the call that leads to a sub-agent."""
+    return f"{call.name}:{call.id}"
+
+
 def digest_of(call: ToolCallPart) -> str:
     """What a decision on this call is bound to, besides its id."""
     arguments = to_json(_sorted(call.args), inf_nan_mode="constants")
     return hashlib.sha256(call.name.encode() + b"\0" + arguments).hexdigest()
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        return to_jsonable_python(value, inf_nan_mode="null")
+    except (PydanticSerializationError, ValueError) as error:
+        raise PydanticCustomError("json", "should be JSON: {reason}", {"reason": str(error)}) from None
 
 
 def _sorted(value: Any) -> Any:

@@ -13,11 +13,14 @@ Each is asked in this order, and the first that has an opinion decides:
 |               | has to                           | failed, or makes no sense | run pauses                  |
 
 Invariants. A refusal is a result for the model and never an exception. Whoever edits the arguments
-does not get them past the policy and the mode: they are asked again. A callback that fails refuses.
+does not get them past the policy and the mode: they are asked again. Whoever fails refuses, be it the
+callback, the policy, the mode or the predicate. A call is looked at once, when its turn has come: what
+was remembered a moment ago counts, and a rule that changes its mind later does not.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -26,10 +29,10 @@ from tako.effects import Call, Flow
 from tako.errors import Cancelled, InvalidInput
 from tako.events import ToolCallDecided
 from tako.models import Principal, ToolCallPart
-from tako.orchestrators.decisions import Answered, Approved, Decision, Denied, digest_of
+from tako.orchestrators.decisions import Answered, Approved, Decision, Denied, digest_of, with_arguments
 from tako.orchestrators.scope import Scope
 from tako.tools.policy import EVERYTHING
-from tako.tools.tool import Tool
+from tako.tools.tool import Tool, words_of
 
 __all__ = [
     "ApprovalRequest",
@@ -37,6 +40,7 @@ __all__ = [
     "NeedsApproval",
     "Passed",
     "Refused",
+    "Waits",
     "is_refused",
     "is_wide_open",
     "needs_of",
@@ -68,6 +72,7 @@ class ApprovalRequest:
 Approve: TypeAlias = Callable[[ApprovalRequest], Any]
 """Answers with Approved, Denied, Answered, True or False; plain or async."""
 NeedsApproval: TypeAlias = Callable[[ToolCallPart, Tool], bool]
+WaitsFor: TypeAlias = Literal["approval", "result"]
 
 
 @dataclass(slots=True)
@@ -86,6 +91,13 @@ class Refused:
 
 
 @dataclass(slots=True)
+class Waits:
+    """Not before the outside has said something."""
+
+    what: WaitsFor
+
+
+@dataclass(slots=True)
 class _Ruling:
     """What a rule says that was there before the call."""
 
@@ -94,9 +106,21 @@ class _Ruling:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class _Standing:
+    """How a call stands before anybody is asked about it."""
+
+    decision: Decision | None
+    ruling: _Ruling | None
+    waits_for: WaitsFor | None = None
+    has_to_ask: bool = False
+
+
 def needs_of(which: str | NeedsApproval) -> NeedsApproval:
     """The predicate behind "marked", "mutating", "all", or the caller's own; raises InvalidInput."""
     if callable(which):
+        if inspect.iscoroutinefunction(which):
+            raise InvalidInput("needs_approval should be a plain function: nobody awaits its answer")
         return which
     if which not in _NEEDS:
         raise InvalidInput(
@@ -124,41 +148,32 @@ def is_wide_open(scope: Scope) -> bool:
         scope.mode is None
         and agent.policy is EVERYTHING
         and agent.needs_approval is is_marked
-        and not run.decisions
+        and not run.batch.decisions
         and not run.remembered
     )
 
 
-def waits_for(scope: Scope, call: ToolCallPart) -> Literal["approval", "result"] | None:
-    """What the call needs from outside before it can go on; None if it can."""
-    tool = scope.agent.tools.get(call.name)
-    if tool is None:
-        return None
-    decision = _decision_on(scope, call)
-    ruling = _ruling(scope, call, tool)
-    if decision is not None or (ruling is not None and not ruling.allowed):
-        return None
-    if tool.function is None:
-        return "result"
-    if ruling is None and scope.agent.approval is None and scope.agent.needs_approval(call, tool):
-        return "approval"
-    return None
+def waits_for(scope: Scope, call: ToolCallPart, tool: Tool) -> WaitsFor | None:
+    """What the call needs from outside before it can go on; None if it can. Nobody is asked."""
+    return _standing(scope, call, tool).waits_for
 
 
 def is_refused(scope: Scope, call: ToolCallPart, tool: Tool) -> bool:
     """Whether a rule that was there before the call says no to it."""
-    ruling = _ruling(scope, call, tool)
+    ruling = _ruling(scope, with_arguments(call, _decision_on(scope, call)), tool)
     return ruling is not None and not ruling.allowed
 
 
-def pass_gate(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Passed | Refused]:
-    """Decide on a call that waits for nobody; asks the approval callback if it has to."""
-    decision, by = _decision_on(scope, call), "approval"
-    edited = _edited(call, decision)
-    ruling = _ruling(scope, edited, tool)
-    if ruling is None and decision is None and scope.agent.needs_approval(call, tool):
+def pass_gate(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Passed | Refused | Waits]:
+    """Decide on a call, unless the outside has to; asks the approval callback if that is needed."""
+    standing = _standing(scope, call, tool)
+    if standing.waits_for is not None:
+        return Waits(standing.waits_for)
+    decision, ruling, by = standing.decision, standing.ruling, "approval"
+    edited = with_arguments(call, decision)
+    if standing.has_to_ask:
         decision = yield from _ask(scope, call, tool)
-        edited = _edited(call, decision)
+        edited = with_arguments(call, decision)
         if edited is not call:
             ruling = _ruling(scope, edited, tool)
     if ruling is not None and (not ruling.allowed or decision is None):
@@ -177,25 +192,43 @@ def pass_gate(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Passed | Ref
 
 def _decision_on(scope: Scope, call: ToolCallPart) -> Decision | None:
     """What the outside said of this very call."""
-    bound = scope.run.decisions.get(call.id)
+    bound = scope.run.batch.decisions.get(call.id)
     return bound.decision if bound is not None and bound.digest == digest_of(call) else None
 
 
-def _edited(call: ToolCallPart, decision: Decision | None) -> ToolCallPart:
-    if isinstance(decision, Approved) and decision.args is not None:
-        return call.model_copy(update={"args": decision.args})
-    return call
+def _standing(scope: Scope, call: ToolCallPart, tool: Tool) -> _Standing:
+    agent, decision = scope.agent, _decision_on(scope, call)
+    ruling = _ruling(scope, with_arguments(call, decision), tool)
+    if decision is not None or (ruling is not None and not ruling.allowed):
+        return _Standing(decision, ruling)
+    if tool.function is None:
+        return _Standing(None, ruling, "result")
+    if ruling is None:
+        try:
+            needs_approval = bool(agent.needs_approval(call, tool))
+        except Exception as error:
+            return _Standing(None, _Ruling(False, "approval", f"needs_approval failed ({words_of(error)})"))
+        if needs_approval:
+            has_to_wait = agent.approval is None
+            return _Standing(None, None, "approval" if has_to_wait else None, not has_to_wait)
+    return _Standing(None, ruling)
 
 
 def _ruling(scope: Scope, call: ToolCallPart, tool: Tool) -> _Ruling | None:
     """What the policy, the mode and the remembered decisions say; None if they have no opinion."""
-    refusal = scope.agent.policy.refusal(call.name, call.args)
-    if refusal is not None:
-        return _Ruling(False, "policy", refusal)
-    if scope.mode is not None:
-        word = scope.mode.gate(call, tool)
-        if word is not None:
-            return _Ruling(word is True, "mode", "" if word is True else str(word))
+    by = "policy"
+    word: str | bool | None
+    try:
+        word = scope.agent.policy.refusal(call.name, call.args)
+        if word is None and scope.mode is not None:
+            by = "mode"
+            word = scope.mode.gate(call, tool)
+            if word is True:
+                return _Ruling(True, by)
+    except Exception as error:
+        word = f"the {by} failed ({words_of(error)}), and so no call is allowed"
+    if word is not None:
+        return _Ruling(False, by, str(word))
     allowed = None
     for entry in scope.run.remembered:
         if not entry.allowed and entry.pattern.touches(call.name, call.args):
@@ -215,7 +248,7 @@ def _ask(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Decision]:
     except Cancelled:
         raise
     except Exception as error:
-        return Denied(reason=f"the approval failed ({type(error).__name__}: {error})")
+        return Denied(reason=f"the approval failed ({words_of(error)})")
     if isinstance(answer, bool):
         answer = Approved() if answer else Denied()
     if not isinstance(answer, Approved | Denied | Answered):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tako.errors import InvalidInput
 from tako.models import Message, Role, ToolCallPart, ToolResultPart
 
-__all__ = ["require_answered", "require_replayable", "with_own_ids"]
+__all__ = ["are_distinct", "require_answered", "require_replayable", "with_own_ids"]
 
 
 def require_answered(history: Sequence[Message], prompt: Sequence[Message]) -> None:
@@ -52,13 +52,10 @@ def require_replayable(messages: Sequence[Message], argument: str) -> None:
 
 
 def with_own_ids(message: Message, position: int) -> Message:
-    """The message with calls that can be told apart: some servers repeat an id, or send none.
+    """The message with calls that can be told apart, where they cannot.
 
     The position in the conversation keeps the ids of two runs apart, of which one is the other's history.
     """
-    calls = message.tool_calls
-    if not calls or _are_distinct(calls):
-        return message
     return Message.assistant(
         [
             part.model_copy(update={"id": f"call_{position}_{index}"}) if type(part) is ToolCallPart else part
@@ -67,8 +64,8 @@ def with_own_ids(message: Message, position: int) -> Message:
     )
 
 
-def _are_distinct(calls: tuple[ToolCallPart, ...]) -> bool:
-    """Whether each call has an id, and no two the same."""
+def are_distinct(calls: tuple[ToolCallPart, ...]) -> bool:
+    """Whether each call has an id, and no two the same: some servers repeat an id, or send none."""
     if len(calls) == 1:
         return bool(calls[0].id)
     ids = {call.id for call in calls}

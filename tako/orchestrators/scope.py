@@ -20,7 +20,7 @@ from tako.tools.context import ToolContext
 if TYPE_CHECKING:
     from tako.models import ToolCallPart
     from tako.orchestrators.single_agent import SingleAgent
-    from tako.steering import Mode, Steering
+    from tako.steering import Mode, SteeredRun, Steering
 
 __all__ = ["Scope", "Show"]
 
@@ -38,10 +38,8 @@ class Scope:
     steering: Steering | None = None
     depth: int = 0
     path: tuple[str, ...] = ()
-    whole: CancellationToken | None = None
-    """Stops the run, where there is a handle."""
-    is_steered: bool = False
-    """Whether the handle was free, and is this run's."""
+    steered: SteeredRun | None = None
+    """What this run has of the handle."""
     # Of this turn, where there is a handle:
     mode: Mode | None = None
     instructions: tuple[str, ...] = ()
@@ -52,12 +50,17 @@ class Scope:
         """Emit these; only to be asked for while somebody listens."""
         return Emit(events if self.show is None else self.show(events))
 
+    @property
+    def cost_usd(self) -> float | None:
+        """The price of all that was used, with the sub-agents; None if a part of it is not known."""
+        cost = self.agent.provider.capabilities.cost_usd(self.run.own_usage)
+        for one in self.run.sub_agents:
+            cost = None if cost is None or one.cost_usd is None else cost + one.cost_usd
+        return cost
+
     def result(self) -> RunResult[Any]:
         """What there is, at any moment."""
-        run, cost = self.run, self.agent.provider.capabilities.cost_usd(self.run.own_usage)
-        for one in run.sub_agents:
-            cost = None if cost is None or one.cost_usd is None else cost + one.cost_usd
-        return run.result(cost)
+        return self.run.result(self.cost_usd)
 
     def context(self, call: ToolCallPart, progress: Callable[[Any], Sequence[Any]] | None) -> ToolContext:
         """What the tool may know of its call."""

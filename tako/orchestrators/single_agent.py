@@ -174,7 +174,7 @@ class SingleAgent(Orchestrator[OutputT]):
         if changes:
             options = options.model_copy(update=changes)
         run = AgentRun(messages_of(prompt), messages_of(history, "history"), options)
-        run.remembered = tuple(remembered)
+        run.remember_all(remembered)
         return run
 
     def load(self, text: str | bytes, key: SealingKey | Sequence[SealingKey] | None = None) -> AgentRun:

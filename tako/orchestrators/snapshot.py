@@ -3,7 +3,10 @@
 State that a client holds between two requests is a trust boundary: whoever can change it can approve
 calls, change their arguments, or put words into the history. With a key the text is sealed by
 HMAC-SHA256: it can be read by anybody and changed by nobody. A seal says that we wrote the text; not
-that it is the latest, and not whose it is: keep an id and a user with it where that counts.
+that it is the latest, and not whose it is: keep an id and a user with it where that counts. Without
+a key the text is believed: whoever can write it can put approvals, results and words of the model
+into it. What is checked is that it is a state a run can be in, so that no text makes a run that fails
+in the middle. How deep it may be nested is bounded by the parser, and so is how deep sub-agents stand.
 
 | text     | loaded without a key | loaded with a key                        |
 |----------|----------------------|------------------------------------------|
@@ -16,13 +19,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from tako.errors import InvalidInput
 from tako.models import NOT_COUNTED, Message, Role, ToolCallPart, ToolResultPart, Usage, Value, describe
-from tako.orchestrators.decisions import BoundDecision, PendingCall, Remembered
+from tako.orchestrators.decisions import BoundDecision, PendingCall, Remembered, step_of_path
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.result import StopReason, SubAgentUsage
 
@@ -33,6 +37,8 @@ SealingKey: TypeAlias = str | bytes
 """A secret of at least 16 bytes."""
 
 LEAST_KEY = 16
+Place: TypeAlias = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$")]
+"""Of a call: its step, and its place in the batch."""
 PURPOSE = b"tako run 1\0"
 """What the seal is for: the same key may seal other things as well."""
 
@@ -48,9 +54,9 @@ class Snapshot(Value):
     history_size: int = 0
     view: tuple[Message, ...] | None = None
     state: State
-    step: int = 0
+    step: int = Field(default=0, ge=0)
     usage: Usage = NOT_COUNTED
-    sub_agents: dict[str, SubAgentUsage] = Field(default_factory=dict)
+    sub_agents: dict[Place, SubAgentUsage] = Field(default_factory=dict)
     calls: tuple[ToolCallPart, ...] = ()
     results: dict[str, ToolResultPart] = Field(default_factory=dict)
     decisions: dict[str, BoundDecision] = Field(default_factory=dict)
@@ -59,7 +65,7 @@ class Snapshot(Value):
     suspended: dict[str, Snapshot] = Field(default_factory=dict)
     was_announced: bool = False
     unshown: tuple[str, ...] = ()
-    rejections: int = 0
+    rejections: int = Field(default=0, ge=0)
     still_running: tuple[str, ...] = ()
     stop_reason: StopReason = "stop"
     detail: str = ""
@@ -71,16 +77,29 @@ class Snapshot(Value):
         ids = {call.id for call in self.calls}
         return (
             0 <= self.history_size <= len(self.messages)
-            and (not self.calls or (last is not None and last.tool_calls == self.calls))
+            and self.calls == (() if last is None else last.tool_calls)
             and len(ids) == len(self.calls)
-            and (bool(self.calls) if self.state == "calling" else self.state == "ended" or not self.calls)
+            and bool(self.calls) == (self.state == "calling" or bool(self.pending))
             and (self.state != "checking" or (last is not None and last.role is Role.ASSISTANT))
             and ids.issuperset(self.results)
             and all(result.id == id for id, result in self.results.items())
             and ids.issuperset(self.suspended)
             and ids.issuperset(self.unshown)
-            and ids.issuperset(pending.call.id for pending in self.pending if not pending.path)
             and all(run.is_consistent for run in self.suspended.values())
+            and (not self.pending or self.state == "ended")
+            and all(self._waits(pending) for pending in self.pending)
+        )
+
+    def _waits(self, pending: PendingCall) -> bool:
+        """Whether it is a call of this run that waits, or of a sub-agent that it leads to."""
+        if not pending.path:
+            return pending.call in self.calls
+        below = pending.model_copy(update={"path": pending.path[1:]})
+        return any(
+            step_of_path(call) == pending.path[0]
+            and call.id in self.suspended
+            and below in self.suspended[call.id].pending
+            for call in self.calls
         )
 
 
@@ -92,8 +111,11 @@ class _Sealed(Value):
 
 
 def write_snapshot(snapshot: Snapshot, key: SealingKey | None) -> str:
-    """The JSON text; raises InvalidInput for a key that is too short."""
-    text = snapshot.model_dump_json()  # with every None: the arguments of a call may be null
+    """The JSON text; raises InvalidInput for a key that is too short, or a value that is no JSON."""
+    try:
+        text = snapshot.model_dump_json()  # with every None: the arguments of a call may be null
+    except PydanticSerializationError as error:
+        raise InvalidInput(f"this run cannot be dumped, something in it is not JSON: {error}") from error
     if key is None:
         return text
     return _Sealed(seal=_seal(text, _checked(key)), run=text).model_dump_json()

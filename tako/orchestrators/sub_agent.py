@@ -40,7 +40,7 @@ from tako.tools.context import ToolContext
 from tako.tools.output import ToolOutput
 from tako.tools.policy import ToolPolicy
 from tako.tools.registry import ToolRegistry
-from tako.tools.tool import Tool
+from tako.tools.tool import Progress, Tool
 
 if TYPE_CHECKING:
     from tako.orchestrators.single_agent import SingleAgent
@@ -120,8 +120,19 @@ class SubAgent(Tool):
             thinking=thinking,
         )
 
+    def invoke(
+        self, arguments: Any, make_context: Callable[[], ToolContext], progress: Progress | None = None
+    ) -> Flow[Any]:
+        """Run the agent; one that has waited for the outside goes on, whatever it was called with."""
+        context = make_context()
+        parent = context.caller
+        run = parent.run.suspended(context.call_id) if isinstance(parent, Scope) else None
+        if run is None or not isinstance(parent, Scope):
+            return (yield from super().invoke(arguments, lambda: context, progress))
+        return (yield from self._conduct(parent, run, context.call_id))
+
     def _flow(self, prompt: str, context: ToolContext, system: str | None = None) -> Flow[ToolOutput]:
-        """Run the child, or go on with it.
+        """Begin with a child.
 
         Args:
             prompt: The task, with everything that is needed to do it.
@@ -134,13 +145,18 @@ class SubAgent(Tool):
             return ToolOutput.error(
                 f"Max sub-agent depth ({parent.agent.max_depth}) reached. Cannot spawn further sub-agents."
             )
-        run = parent.run.suspended(context.call_id) or self._start(parent, prompt, system)
+        return (yield from self._conduct(parent, self._start(parent, prompt, system), context.call_id))
+
+    def _conduct(self, parent: Scope, run: AgentRun, call_id: str) -> Flow[ToolOutput]:
+        """Take the child as far as it gets, and book what it has used, however that ends."""
+        run.remember_all(parent.run.remembered)
+        step = f"{self.name}:{call_id}"
         scope = Scope(
             self._child_of(parent.agent),
             run,
-            _show(parent, f"{self.name}:{context.call_id}", self.trace),
+            _show(parent, step, self.trace),
             depth=parent.depth + 1,
-            path=(*parent.path, f"{self.name}:{context.call_id}"),
+            path=(*parent.path, step),
         )
         failure, result = None, None
         try:
@@ -148,7 +164,7 @@ class SubAgent(Tool):
         except TakoError as error:
             failure = error
         finally:
-            _account(parent, scope, context.call_id)
+            _account(parent, scope, call_id)
         if failure is not None:
             return ToolOutput.error(f"Sub-agent error: {failure.message}{_said(scope)}")
         assert result is not None
@@ -160,9 +176,7 @@ class SubAgent(Tool):
             changes["system"] = Message.system(system)
         if self.provider is None and not self.options.model:
             changes["model"] = parent.run.options.model
-        run = AgentRun([Message.user(prompt)], (), self.options.model_copy(update=changes))
-        run.remembered = parent.run.remembered
-        return run
+        return AgentRun([Message.user(prompt)], (), self.options.model_copy(update=changes))
 
     def _child_of(self, agent: SingleAgent[Any]) -> SingleAgent[Any]:
         """The parent, but for what is set here."""
@@ -234,12 +248,11 @@ def _account(parent: Scope, scope: Scope, call_id: str) -> None:
             model=run.options.model or scope.agent.provider.model,
             usage=run.usage,
             steps=run.step,
-            cost_usd=scope.result().cost_usd,
+            cost_usd=scope.cost_usd,
             sub_agents=run.sub_agents,
         ),
     )
-    for entry in run.remembered:
-        parent.run.remember(entry.pattern, allowed=entry.allowed, reason=entry.reason)
+    parent.run.remember_all(run.remembered)
 
 
 def _output(result: RunResult[Any]) -> ToolOutput:

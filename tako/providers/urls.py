@@ -15,6 +15,7 @@ from typing import Any
 
 from tako.effects import Flow
 from tako.errors import InvalidInput
+from tako.fetching import Fetched, UrlPolicy, fetch
 from tako.models import ChatRequest, Message
 from tako.parts import (
     IMAGE_TYPES,
@@ -25,7 +26,6 @@ from tako.parts import (
     ToolResultPart,
     VideoPart,
 )
-from tako.fetching import Fetched, UrlPolicy, fetch
 
 __all__ = ["data_of", "fetched_media", "inline_image"]
 

@@ -11,6 +11,7 @@ from tako.steering.interrupts import InterruptOutcome
 from tako.steering.modes import ACCEPT_EDITS, DEFAULT, PLAN, Mode
 from tako.steering.prompt_policies import PromptPolicy
 from tako.steering.questions import Answer, Bridge, Question, QuestionOption, QuestionSet, UserInput
+from tako.steering.steered_run import SteeredRun
 from tako.steering.turns import Snapshot, TurnEnd, TurnInputs
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "QuestionOption",
     "QuestionSet",
     "Snapshot",
+    "SteeredRun",
     "Steering",
     "TurnEnd",
     "TurnInputs",

@@ -6,15 +6,15 @@
 | open   | the turn's      | a turn begins                                    | accepts           |
 | ended  | None, for ever  | `end`                                            | "no_active_turn"  |
 
-The promise: a message for which `put` returns is handed out exactly once, by `take`, `take_or_close` or
-`end`; one for which it raises never is. Why this holds with no lock, for a writer in any thread, or in a
-signal handler that interrupts the reader's own thread:
+The promise: a message for which `put` returns is handed out by `take` or `take_or_close`, and is the inbox's
+until the reader acknowledges it; what is not acknowledged, `end` hands out. A message for which `put` raises
+is never handed out. Why this holds with no lock, for a writer in any thread, or in a signal handler that
+interrupts the reader's own thread, or a reader that was left behind and comes after the end:
 
-- A message is stored under a key of its own. It leaves by `dict.pop` of that key, one indivisible step, so
-  exactly one of all who want it gets it.
+- Each message is a Letter with an owner, who is written once: exactly one of all who want it gets it.
 - The writer looks, stores, and looks again. If the inbox was closed meanwhile, or the turn is not the one
   that was asked for, it takes its message back. Did it get it: then nobody else will, and it is refused. Was
-  it gone: then the reader has it, and it is accepted.
+  it somebody's: then the reader has it, and it is accepted.
 - The reader closes first and takes afterwards. So a message stored before its last look is taken, and
   the writer of one stored later sees the closing at its second look.
 - If that last look finds something, the inbox is opened again, for the run goes on. A writer who came just
@@ -38,16 +38,42 @@ Queued = tuple[str, Message]
 """The turn during which a message came, and the message."""
 
 
+_WRITER = object()
+"""The owner of a message that was taken back."""
+
+
+class Letter:
+    """A message on its way; it is claimed once."""
+
+    __slots__ = ("_owner", "queued")
+
+    def __init__(self, queued: Queued) -> None:
+        self.queued = queued
+        self._owner: dict[str, object] = {}
+
+    def claim(self, by: object) -> bool:
+        """Whether it is theirs now, and was nobody's before: `by` is new for each who asks."""
+        return self._owner.setdefault("owner", by) is by
+
+    @property
+    def is_claimed(self) -> bool:
+        return bool(self._owner)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return self._owner.get("owner") is _WRITER
+
+
 class Inbox:
     """The queue of one run. `put` is the writers', from anywhere; the rest is the agent's alone."""
 
-    __slots__ = ("_ended", "_entries", "turn_id")
+    __slots__ = ("_ended", "_letters", "turn_id")
 
     def __init__(self) -> None:
         self.turn_id: str | None = None
         """The turn that accepts messages; None while there is none."""
         self._ended = False
-        self._entries: dict[object, Queued] = {}
+        self._letters: dict[Letter, None] = {}
 
     def put(self, message: Message, expected: str | None = None) -> str:
         """Store a message and return the turn that accepted it.
@@ -56,17 +82,18 @@ class Inbox:
         "queue_full".
         """
         turn_id = self._admit(expected)
-        if len(self._entries) >= QUEUE_LIMIT:
+        if len(self._letters) >= QUEUE_LIMIT:
             raise SteeringError(
                 f"{QUEUE_LIMIT} messages wait already; queue more when the model has read them",
                 code="queue_full",
             )
-        key = object()
-        self._entries[key] = turn_id, message
+        letter = Letter((turn_id, message))
+        self._letters[letter] = None
         try:
             self._admit(expected)
         except SteeringError:
-            if self._entries.pop(key, None) is not None:
+            if letter.claim(_WRITER):
+                self._letters.pop(letter, None)
                 raise
         return turn_id
 
@@ -87,16 +114,18 @@ class Inbox:
 
     @property
     def is_empty(self) -> bool:
-        return not self._entries
+        return all(letter.is_claimed for letter in list(self._letters))
 
     def take(self) -> list[Queued]:
         """All that wait, in the order in which they came."""
-        taken = []
-        for key in list(self._entries):
-            entry = self._entries.pop(key, None)
-            if entry is not None:
-                taken.append(entry)
-        return taken
+        reader = object()
+        return [letter.queued for letter in list(self._letters) if letter.claim(reader)]
+
+    def acknowledge(self) -> None:
+        """What was taken has arrived, and is not given back at the end."""
+        for letter in list(self._letters):
+            if letter.is_claimed:
+                self._letters.pop(letter, None)
 
     def take_or_close(self) -> list[Queued]:
         """All that wait; if there is nothing, the inbox is closed."""
@@ -114,7 +143,12 @@ class Inbox:
         self.turn_id = None
 
     def end(self) -> list[Queued]:
-        """Close for ever; what nobody has read."""
+        """Close for ever; what has not arrived."""
         self._ended = True
         self.turn_id = None
-        return self.take()
+        reader = object()
+        left = list(self._letters)
+        for letter in left:
+            letter.claim(reader)
+        self._letters.clear()
+        return [letter.queued for letter in left if not letter.is_withdrawn]

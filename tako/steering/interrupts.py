@@ -37,14 +37,13 @@ class InterruptOutcome(Enum):
 class Stoppable:
     """A stretch of work that somebody may stop.
 
-    The token is also cancelled by what is around it: then the fate is still open, for this stretch
-    itself was not interrupted.
+    Its token is cancelled by `interrupt`, and by nothing else.
     """
 
     __slots__ = ("_fate", "token")
 
-    def __init__(self, token: CancellationToken) -> None:
-        self.token = token
+    def __init__(self) -> None:
+        self.token = CancellationToken()
         self._fate: dict[str, InterruptOutcome] = {}
 
     def interrupt(self) -> InterruptOutcome:

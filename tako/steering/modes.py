@@ -19,6 +19,7 @@ the agent's own policy denies stays denied.
 | ACCEPT_EDITS | as configured  | write, edit |                                       |
 
 Your own: make a Mode, or override `gate`, with no I/O in it: it runs between two steps of the agent.
+A `gate` that raises refuses the call.
 """
 
 from __future__ import annotations

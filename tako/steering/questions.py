@@ -99,7 +99,7 @@ def ready_to_ask(bridge: Bridge | None, questions: QuestionSet, timeout: float |
     if type(questions) is not QuestionSet:
         raise InvalidInput(f"questions should be a QuestionSet, not {type(questions).__name__}")
     if timeout is not None and (
-        not isinstance(timeout, int | float) or isinstance(timeout, bool) or timeout <= 0
+        not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0
     ):
         raise InvalidInput(f"timeout should be a positive number of seconds, not {timeout!r}")
     if bridge is None:

@@ -14,7 +14,8 @@ from tako.tools.registry import ToolRegistry
 from tako.tools.tool import Tool, tool
 
 if TYPE_CHECKING:
-    from tako.tools.builtin import Workspace, defaults, web_fetch
+    from tako.tools.builtin import Workspace, defaults
+    from tako.tools.builtin.web_fetch import web_fetch
     from tako.tools.concurrency import ConcurrencyConfig, ToolConcurrency
     from tako.tools.patterns import CallPattern
     from tako.tools.policy import ToolPolicy

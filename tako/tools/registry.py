@@ -22,7 +22,7 @@ class ToolRegistry:
     With `cache` the last definition, and so all of them, are marked for the vendor's prompt cache.
     """
 
-    __slots__ = ("_tools", "get", "schemas")
+    __slots__ = ("_cache", "_tools", "get", "schemas")
 
     get: Callable[[str], Tool | None]
     """The tool of that name, or None."""
@@ -41,12 +41,13 @@ class ToolRegistry:
                 raise InvalidInput(f"tools: two tools are named {one.name!r}; give one of them another name=")
             found[one.name] = one
         self._tools = dict(sorted(found.items()))
+        self._cache = cache
         self.get = self._tools.get
         self.schemas: tuple[ToolSchema, ...] = _marked([one.schema for one in self._tools.values()], cache)
 
     def only(self, wanted: Callable[[str], bool]) -> ToolRegistry:
         """Those whose names are wanted."""
-        return ToolRegistry([one for one in self if wanted(one.name)])
+        return ToolRegistry([one for one in self if wanted(one.name)], cache=self._cache)
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())

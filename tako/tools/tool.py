@@ -180,7 +180,7 @@ class Tool:
 
     def _json(self, value: Any) -> Any:
         kind = type(value)
-        if value is None or kind is bool or kind is int:
+        if value is None or kind is bool or (kind is int and -(2**63) <= value < 2**63):
             return value
         if kind is str:
             return value if value.isascii() else speakable(value)
@@ -196,6 +196,14 @@ class Tool:
 def speakable(text: str) -> str:
     """Text that UTF-8 can carry: names of files may hold bytes that are no text, and break every encoder."""
     return text.encode("utf-8", "replace").decode()
+
+
+def words_of(error: Exception) -> str:
+    """An exception as a model may read it; its own `str` may fail as well."""
+    try:
+        return speakable(f"{type(error).__name__}: {error}")
+    except Exception:
+        return type(error).__name__
 
 
 def _drain(

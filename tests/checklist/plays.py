@@ -20,23 +20,27 @@ import trio
 
 from tako import CancellationToken, Message, RunResult, SingleAgent, Tool
 from tako.effects import Flow, Now, Sleep
-from tako.models import ToolCallPart, ToolResultPart
+from tako.models import ToolResultPart
 from tako.providers import Provider
-from tako.testing import Answer, Faults, Pause, ReceivedRequest, ScriptedVendor, Simulator
+from tako.testing import Answer, Faults, ReceivedRequest, ScriptedVendor, Simulator
+from tests.checklist.wires import data_lines
 from tests.contracts.drivers import ARMS, DRIVERS, SIMULATOR, Driver
 from tests.contracts.subjects import OPENAI, Subject
 from tests.contracts.wires.reply import Reply
 from tests.orchestrators.kit import assert_replayable, call, kinds, results
 
 __all__ = [
-    "LOOPS", "Asked", "Driver", "Played", "Said", "Script", "Span", "arms", "assert_took", "by_task", "call",
-    "drivers", "is_simulated", "later", "most_at_once", "nap", "play", "results", "texts", "used",
+    "ANTHROPIC_THINKS", "LOOPS", "SOON", "Asked", "Driver", "Played", "Script", "Span", "arms",
+    "assert_side_by_side", "assert_took", "by_task", "call", "drivers", "is_simulated", "most_at_once", "nap",
+    "play", "texts", "used",
 ]  # fmt: skip
 
 Asked: TypeAlias = dict[str, Any]
 """The body of a request to the vendor, decoded."""
-Said: TypeAlias = str | Sequence[ToolCallPart] | Reply | Answer
+Said: TypeAlias = Any
+"""What the model is to say: a text, a list of calls, a Reply with both, or a vendor's Answer as it is."""
 Script: TypeAlias = Sequence[Said] | Callable[[Asked], Said]
+"""What it says one request after the other, and the last from then on; or a function of the request."""
 
 drivers = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
 arms = pytest.mark.parametrize("driver", ARMS, ids=lambda driver: driver.name)
@@ -47,8 +51,10 @@ LOOPS: dict[str, Callable[[Callable[[], Any]], Any]] = {
 }
 """The async libraries, by what runs a main function."""
 
-BUSY_MACHINE = 1.0
+BUSY_MACHINE = 2.0
 """Seconds that a busy machine may add."""
+SOON = 2.0
+"""Seconds in which something ends there that would take ten if nobody stopped it."""
 
 
 @dataclass
@@ -171,31 +177,25 @@ def _answering(script: Script, wire: Subject) -> Callable[[ReceivedRequest], Ans
     return answer
 
 
-def _reply(said: str | Sequence[ToolCallPart] | Reply) -> Reply:
+def _reply(said: Said) -> Reply:
     if isinstance(said, Reply):
         return said
     return Reply(said) if isinstance(said, str) else Reply("", tuple(said))
 
 
-def by_task(**said: Said | list[Said]) -> Callable[[Asked], Said]:
-    """A model that knows agents by their tasks: what each says, first and then."""
+def by_task(**said: Script) -> Callable[[Asked], Said]:
+    """A model that knows agents by their tasks, the prompts that they began with: what each of them says."""
 
     def answer(body: Asked) -> Said:
         conversation = [message for message in body["messages"] if message["role"] != "system"]
         replies = said[conversation[0]["content"]]
         turn = sum(message["role"] == "assistant" for message in conversation)
-        return replies[turn] if isinstance(replies, list) else replies  # type: ignore[return-value]
+        return replies[turn] if isinstance(replies, list) else replies
 
     return answer
 
 
-def later(seconds: float, said: str | Sequence[ToolCallPart]) -> Answer:
-    """An answer, whole, that the vendor takes its time for."""
-    assert OPENAI.answer is not None
-    return Answer(OPENAI.answer(_reply(said))[0].pieces, before=(Pause(seconds),))
-
-
-def used(said: str | Sequence[ToolCallPart], *, input: int, output: int) -> Answer:
+def used(said: Said, *, input: int, output: int) -> Answer:
     """An answer, whole, with these counts of tokens."""
     assert OPENAI.answer is not None
     body = json.loads(OPENAI.answer(_reply(said))[0].body)
@@ -206,6 +206,24 @@ def used(said: str | Sequence[ToolCallPart], *, input: int, output: int) -> Answ
 def texts(messages: Sequence[Message]) -> list[tuple[str, str]]:
     """Who says what."""
     return [(message.role.value, message.text) for message in messages]
+
+
+ANTHROPIC_THINKS = data_lines(
+    {
+        "type": "message_start",
+        "message": {"id": "m", "model": "m", "content": [], "usage": {"input_tokens": 3}},
+    },
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "so"}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "s=="}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "eight"}},
+    {"type": "content_block_stop", "index": 1},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+    {"type": "message_stop"},
+)
+"""What Anthropic streams of a thought, with its signature, and a text."""
 
 
 @dataclass
@@ -242,6 +260,12 @@ def most_at_once(spans: Sequence[Span], *names: str) -> int:
     """How many of these ran at the same moment, at most."""
     chosen = [span for span in spans if not names or span.name in names]
     return max(sum(other.began <= span.began < other.ended for other in chosen) for span in chosen)
+
+
+def assert_side_by_side(driver: Driver, spans: Sequence[Span], count: int) -> None:
+    """So many at the same moment in the simulator; on the arms a thread may start late: two at least."""
+    most = most_at_once(spans)
+    assert most == count if is_simulated(driver) else 2 <= most <= count
 
 
 def assert_took(driver: Driver, played: Played, seconds: float) -> None:

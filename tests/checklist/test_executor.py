@@ -25,10 +25,12 @@ from tako.effects import Call, Flow
 from tako.testing import Faults
 from tako.tools.concurrency import ToolConcurrency
 from tests.checklist.plays import (
+    SOON,
     Driver,
     Played,
     Span,
     arms,
+    assert_side_by_side,
     assert_took,
     by_task,
     call,
@@ -94,7 +96,7 @@ def test_E04_reads_run_side_by_side_and_their_results_keep_the_order(driver: Dri
     )
     assert played.answers == [("slow", False), ("fast", False)]
     assert spans[0].ended - spans[0].began < 0.2, "the second is done first"
-    assert most_at_once(spans) == 2
+    assert_side_by_side(driver, spans, 2)
     assert_took(driver, played, 0.2)
 
 
@@ -108,14 +110,14 @@ def test_E05_reads_a_write_and_a_read_are_four_results_in_order_with_barriers_be
         driver,
         [batch, "done"],
         lambda model: SingleAgent(
-            model, tools=[nap(driver, 0.1, spans, "read", read_only=True), nap(driver, 0.1, spans, "write")]
+            model, tools=[nap(driver, 0.05, spans, "read", read_only=True), nap(driver, 0.05, spans, "write")]
         ),
     )
     assert [said for said, _ in played.answers] == ["a", "b", "c", "d"]
     assert [span.name for span in spans] == ["read", "read", "write", "read"]
     assert max(spans[0].ended, spans[1].ended) <= spans[2].began
     assert spans[2].ended <= spans[3].began
-    assert_took(driver, played, 0.3)
+    assert_took(driver, played, 0.15)
 
 
 @drivers
@@ -196,7 +198,7 @@ def test_E08_a_cancel_does_not_wait_for_an_approval_that_hangs(driver: Driver) -
 
     played, ran = asking_for_ever(driver, approve, Faults(call_seconds=10, cancel_at=0.5))
     hangs.set()
-    assert played.seconds < 1
+    assert played.seconds < SOON
     assert played.answers == [("not run: cancelled before execution", True)]
     assert (played.result.stop_reason, len(played.asked), ran) == ("cancelled", 1, [])
 
@@ -208,7 +210,7 @@ def test_E08_also_if_the_approval_is_async(driver: Driver) -> None:
         return True
 
     played, ran = asking_for_ever(driver, approve)
-    assert played.seconds < 1
+    assert played.seconds < SOON
     assert (played.result.stop_reason, ran) == ("cancelled", [])
 
 
@@ -259,7 +261,7 @@ def test_E10_unless_it_is_promoted(driver: Driver, promoted_by: str) -> None:
         [naps("a", "b", "c"), "done"],
         lambda model: SingleAgent(model, tools=[one], concurrency=config),
     )
-    assert most_at_once(spans) == 3
+    assert_side_by_side(driver, spans, 3)
     assert [said for said, _ in played.answers] == ["a", "b", "c"]
     assert_took(driver, played, 0.15)
 
@@ -274,8 +276,8 @@ def test_E10_a_cap_holds_for_its_tool_alone(driver: Driver) -> None:
         [[*naps("a", "b", "c", "d", name="capped"), *naps("e", "f", name="free")], "done"],
         lambda model: SingleAgent(model, tools=tools, concurrency=config),
     )
-    assert most_at_once(spans, "capped") == 2
-    assert most_at_once(spans) > 2
+    assert most_at_once(spans, "capped") <= 2
+    assert_side_by_side(driver, spans, 4)
     assert_took(driver, played, 0.2)
 
 
@@ -325,11 +327,11 @@ def test_E12_three_sub_agents_take_as_long_as_one_and_answer_in_the_order_of_the
     batch = [call(name, "agent", prompt=name) for name in SECONDS]
     played = play(
         driver,
-        by_task(go=[batch, "done"], **tasks),  # type: ignore[arg-type]
+        by_task(go=[batch, "done"], **tasks),
         lambda model: SingleAgent(model, tools=[nap(driver, 0.1, spans, read_only=True), SubAgent()]),
     )
     assert [said for said, _ in played.answers] == ["a done", "b done", "c done"]
-    assert most_at_once(spans) == 3
+    assert_side_by_side(driver, spans, 3)
     assert_took(driver, played, max(SECONDS.values()))
 
 
@@ -346,7 +348,7 @@ def test_E12_writes_to_different_files_overlap(driver: Driver, tmp_path: Path) -
     batch = [call(name, "write", path=name) for name in ("a", "b", "c")]
     played = play(driver, [batch, "done"], writing)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
-    assert most_at_once(spans) == 3
+    assert_side_by_side(driver, spans, 3)
     assert [said for said, _ in played.answers] == ["wrote a", "wrote b", "wrote c"]
     assert_took(driver, played, 0.15)
 

@@ -15,7 +15,7 @@ from tako.effects import Flow, Sleep
 from tako.models import Message, ToolResultPart
 from tako.testing import Answer
 from tako.tools.builtin import bash_tool, defaults
-from tests.checklist.plays import Driver, call, drivers, is_simulated, play, texts, used
+from tests.checklist.plays import SOON, Driver, call, drivers, is_simulated, play, texts, used
 from tests.contracts.subjects import ANTHROPIC, OPENAI, Subject
 from tests.contracts.wires import chat_completions, messages
 from tests.contracts.wires.reply import Reply
@@ -191,12 +191,33 @@ def test_A13_a_cancel_stops_a_sleeping_command_and_the_model_is_not_called_again
         on_event=began,
         streaming=True,
     )
-    assert (played.result.stop_reason, len(played.asked)) == ("cancelled", 1)
+    assert (played.result.stop_reason, played.result.steps, len(played.asked)) == ("cancelled", 1, 1)
     [(said, is_error)] = played.answers
     assert "cancelled" in said and is_error
-    assert played.seconds < 2
+    assert played.seconds < SOON
     if is_simulated(driver):
         assert played.seconds == 0.1
+
+
+@drivers
+@pytest.mark.parametrize("streaming", [False, True])
+def test_A13_a_step_that_was_cancelled_before_it_was_asked_is_none(driver: Driver, streaming: bool) -> None:
+    token = CancellationToken()
+
+    @tool
+    def last_straw() -> str:
+        token.cancel()
+        return "done"
+
+    played = play(
+        driver,
+        [[call("1", "last_straw")], "never"],
+        lambda model: SingleAgent(model, tools=[last_straw]),
+        cancel=token,
+        streaming=streaming,
+    )
+    assert (played.result.stop_reason, played.result.steps, len(played.asked)) == ("cancelled", 1, 1)
+    assert played.answers == [("done", False)], "what it did is not forgotten"
 
 
 @drivers

@@ -115,6 +115,32 @@ def test_G03_one_interrupted_call_is_a_cancelled_result_and_the_run_goes_on(driv
 
 
 @drivers
+def test_G03_a_call_can_be_interrupted_as_soon_as_it_was_told_of(driver: Driver) -> None:
+    steering, outcomes, ran = Steering(), [], []
+
+    @tool
+    def change(n: int) -> str:
+        ran.append(n)
+        return f"changed {n}"
+
+    def take_back(event: Any) -> None:
+        if event.kind == "tool_call_pending" and event.id == "1":
+            outcomes.append(steering.interrupt_tool("1"))
+
+    played = play(
+        driver,
+        [[call("1", "change", n=1), call("2", "change", n=2)], "done"],
+        lambda model: SingleAgent(model, tools=[change]),
+        steering=steering,
+        on_event=take_back,
+        streaming=True,
+    )
+    assert outcomes == [InterruptOutcome.INTERRUPTED]
+    assert played.answers == [("cancelled: the user interrupted this call", True), ("changed 2", False)]
+    assert ran == [2]
+
+
+@drivers
 def test_G04_in_plan_mode_nothing_is_changed_and_reading_works(driver: Driver) -> None:
     ran: list[str] = []
 
@@ -160,7 +186,7 @@ def test_G04_a_change_of_mode_counts_from_the_next_request_on(driver: Driver) ->
 
 @drivers
 def test_G05_what_cannot_be_queued(driver: Driver) -> None:
-    steering, told = Steering(), []
+    steering, told = Steering(), list[Any]()
 
     def refused(content: Any, turn_id: str | None = None) -> str | None:
         with pytest.raises(SteeringError) as caught:

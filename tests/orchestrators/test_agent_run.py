@@ -16,6 +16,7 @@ from tako.orchestrators.agent_run import (
     AgentRun,
     Broken,
     CallModel,
+    CallSuspended,
     CallTools,
     CheckOutput,
     Finished,
@@ -24,6 +25,7 @@ from tako.orchestrators.agent_run import (
     OutputRejected,
     Paused,
     RunOptions,
+    Told,
     ToolReplied,
 )
 from tako.orchestrators.decisions import Answered, Approved, Denied, PendingCall
@@ -55,7 +57,7 @@ def ended() -> AgentRun:
 
 def paused(waits_for: Any = "approval", *ids: str) -> AgentRun:
     run = calling(*(ids or ("a",)))
-    run.feed(Paused(tuple(PendingCall(call=c, waits_for=waits_for) for c in run._calls)))
+    run.feed(Paused(tuple(PendingCall(call=c, waits_for=waits_for) for c in run.batch.calls)))
     return run
 
 
@@ -83,6 +85,56 @@ def test_a_vendor_that_paused_is_asked_to_go_on_from_there() -> None:
     result = run.result()
     assert (result.text, result.steps) == ("One, two.", 2)
     assert [m.text for m in result.new_messages] == ["go", "One, ", "two."]
+
+
+def test_an_answer_in_which_the_vendor_paused_is_checked_as_a_whole() -> None:
+    run = started(max_steps=3)
+    run.feed(ModelReplied(replied('{"a": ', finish_reason="pause"), wants_output=True))
+    run.feed(ModelReplied(replied("1}"), wants_output=True))
+    assert run.next_step() == CheckOutput(2, '{"a": 1}')
+
+
+def test_an_answer_that_was_overtaken_is_no_output_any_more() -> None:
+    run = started(max_steps=3)
+    run.feed(ModelReplied(replied("1"), wants_output=True))
+    run.feed(OutputAccepted(1))
+    run.feed(Told((Message.user("another one"),)))
+    run.feed(Broken("interrupted"))
+    assert (run.result().output, run.result().stop_reason) == (None, "interrupted")
+
+
+def test_a_run_that_ended_well_or_waits_can_still_be_aborted() -> None:
+    done = started()
+    done.feed(ModelReplied(replied("1")))
+    for run in (done, paused()):
+        run.feed(Broken("aborted", detail="enough"))
+        assert (run.stop_reason, run.pending, run.result().detail) == ("aborted", (), "enough")
+        assert_replayable(AgentRun.loads(run.dumps()).new_messages)
+
+
+def test_who_could_not_be_asked_any_more_cannot_be_told_anything() -> None:
+    for max_steps in (1, 2):
+        run = started(max_steps=max_steps)
+        run.feed(ModelReplied(replied("1")))
+        assert run.can_go_on is (max_steps == 2)
+
+
+def test_a_call_that_has_its_result_cannot_be_suspended() -> None:
+    run = started()
+    run.feed(ModelReplied(replied(call("a", "t"), call("b", "t"))))
+    run.feed(ToolReplied(ToolResultPart(id="a", name="t")))
+    for id in ("a", "nobody"):
+        with pytest.raises(InvalidInput, match="waits for a result"):
+            run.feed(CallSuspended(id, started()))
+
+
+def test_a_call_that_was_approved_does_not_wait_for_approval_any_more() -> None:
+    run = paused()
+    before = results(run.new_messages)[0]
+    for pending in run.pending:
+        run.answer(pending, Approved())
+    after = results(run.new_messages)[0]
+    assert (before.result, after.result) == ("not run yet: the call waits for approval", "not run yet")
 
 
 def test_a_vendor_that_only_pauses_is_asked_no_more_than_max_steps() -> None:
@@ -353,7 +405,7 @@ def test_an_approved_call_is_open_again() -> None:
     step = run.next_step()
     assert isinstance(step, CallTools)
     assert [one.id for one in step.calls] == ["a"]
-    assert run.decisions["a"].decision == Approved()
+    assert run.batch.decisions["a"].decision == Approved()
 
 
 @pytest.mark.parametrize(
@@ -391,7 +443,7 @@ def test_an_approval_is_for_one_call_and_not_for_the_next_of_the_same_id() -> No
     run.feed(answer("a"))
     run.next_step()
     run.feed(ModelReplied(replied(call("a", "tool_a", other=1))))
-    assert run.decisions == {}
+    assert run.batch.decisions == {}
 
 
 def test_an_answer_that_is_no_json_is_refused() -> None:

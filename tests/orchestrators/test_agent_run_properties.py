@@ -18,16 +18,20 @@ from tako.orchestrators.agent_run import (
     AgentRun,
     Broken,
     CallModel,
+    CallSuspended,
     CallTools,
     CheckOutput,
     Finished,
+    HistoryReplaced,
     ModelReplied,
     OutputAccepted,
     OutputRejected,
     Paused,
     RunOptions,
+    Told,
     ToolReplied,
 )
+from tako.orchestrators.agent_steps import Step
 from tako.orchestrators.decisions import Answered, Approved, Decision, Denied, PendingCall
 from tests.orchestrators.kit import assert_replayable
 
@@ -85,8 +89,9 @@ class Turn:
     waits_for: Literal["approval", "result"]
     decision: Decision
     accepts: bool
-    breaks: Literal["cancelled", "error"] | None
+    breaks: Literal["cancelled", "interrupted", "aborted", "error"] | None
     breaks_with_answer: bool
+    meddles: Literal["tells", "trims", "suspends"] | None
 
 
 decisions: st.SearchStrategy[Decision] = st.one_of(
@@ -101,8 +106,9 @@ turns = st.builds(
     waits_for=st.sampled_from(["approval", "result"]),
     decision=decisions,
     accepts=st.sampled_from([False, False, True]),
-    breaks=st.sampled_from([None] * 18 + ["cancelled", "error"]),
+    breaks=st.sampled_from([None] * 24 + ["cancelled", "interrupted", "aborted", "error"]),
     breaks_with_answer=st.booleans(),
+    meddles=st.sampled_from([None] * 6 + ["tells", "trims", "suspends"]),
 )
 
 
@@ -123,6 +129,8 @@ class Script:
             answer = turn.reply if turn.breaks_with_answer and isinstance(step, CallModel) else None
             run.feed(Broken(turn.breaks, answer))
             return answer.usage if answer else Usage()
+        if turn.meddles is not None and self.meddle(run, step, turn):
+            return Usage()
         match step:
             case CallModel():
                 run.feed(ModelReplied(turn.reply, self.wants_output))
@@ -141,10 +149,32 @@ class Script:
                 if run.pending:
                     pending = run.pending[turn.pick % len(run.pending)]
                     refused = pending.waits_for == "result" and isinstance(turn.decision, Approved)
-                    run.answer(pending.call.id, Denied() if refused else turn.decision)
+                    run.answer(pending, Denied() if refused else turn.decision)
             case _:
                 assert_never(step)
         return Usage()
+
+    def meddle(self, run: AgentRun, step: Step, turn: Turn) -> bool:
+        """What the user, the caller's trimmer and a sub-agent may do; False if it does not fit here."""
+        if turn.meddles == "tells" and (isinstance(step, CallModel) or run.can_go_on):
+            run.feed(Told((Message.user("and this"), Message.user("and that"))))
+        elif turn.meddles == "trims" and isinstance(step, CallModel):
+            run.feed(HistoryReplaced((Message.user("in short"),)))
+        elif turn.meddles == "suspends" and isinstance(step, CallTools):
+            run.feed(CallSuspended(step.calls[turn.pick % len(step.calls)].id, waiting_child(turn.waits_for)))
+            run.feed(Paused(()))
+        else:
+            return False
+        return True
+
+
+def waiting_child(waits_for: Literal["approval", "result"]) -> AgentRun:
+    """A sub-agent that waits; it has used nothing."""
+    child = AgentRun([Message.user("task")], (), RunOptions())
+    call = ToolCallPart(id="k", name="t")
+    child.feed(ModelReplied(ChatResponse(message=Message.assistant([call])), False))
+    child.feed(Paused((PendingCall(call=call, waits_for=waits_for),)))
+    return child
 
 
 scripts = st.builds(
@@ -166,13 +196,14 @@ SAYS_NO = Turn(
     accepts=False,
     breaks=None,
     breaks_with_answer=False,
+    meddles=None,
 )
 NEVER_FITS = Script([], RunOptions(max_steps=1, output_retries=3), wants_output=True, turns=[SAYS_NO] * 6)
 
 
 def state_of(run: AgentRun) -> tuple[Any, ...]:
     """Everything that can be seen of a run."""
-    return run.next_step(), run.dumps(), run.result(), run.is_finished
+    return run.next_step(), run.dumps(), run.result(), run.is_finished, run.pending, run.can_go_on
 
 
 @given(scripts)

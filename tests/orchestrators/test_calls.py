@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from tako.effects import Gather
+from tako.effects import Flow, Gather, Sleep
 from tako.errors import Cancelled, ToolError, TransportError
 from tako.events import ToolProgress
-from tako.models import ToolCallPart
+from tako.models import TextPart, ToolCallPart, ToolResultPart
 from tako.orchestrators.single_agent import SingleAgent
-from tako.providers.fake import Fake
+from tako.providers.fake import Fake, Reply
 from tako.testing.simulator import Simulator
-from tako.tools import Tool, ToolContext, tool
+from tako.tools import Tool, ToolContext, ToolOutput, tool
 from tests.orchestrators.kit import Recorded, assert_replayable, call, events_of, results
 
 
@@ -111,14 +111,19 @@ class Greeter:
         return f"called {name}"
 
 
-def answered(function: Callable[..., Any] | Tool, args: Any) -> tuple[Any, bool]:
+def answer_of(function: Callable[..., Any] | Tool, args: Any, **options: Any) -> ToolResultPart:
     """What the model reads after it has called this tool with these arguments."""
     name = function.name if isinstance(function, Tool) else function.__name__
-    model = Fake(script=[ToolCallPart(id="7", name=name, args=args), "ok"])
-    result = Simulator().run(SingleAgent(model, tools=[function]), "go")
+    script: list[Reply] = [ToolCallPart(id="7", name=name, args=args), "ok"]
+    result = Simulator().run(SingleAgent(Fake(script=script), tools=[function], **options), "go")
     assert result.text == "ok"
     assert_replayable(result.new_messages)
     (part,) = results(result.new_messages)
+    return part
+
+
+def answered(function: Callable[..., Any] | Tool, args: Any) -> tuple[Any, bool]:
+    part = answer_of(function, args)
     return part.result, part.is_error
 
 
@@ -224,7 +229,16 @@ def deep() -> Any:
 
 @pytest.mark.parametrize(
     "make",
-    [object, circular, deep, lambda: {"x": object()}, lambda: b"\xff", lambda: ["\udce9"], lambda: open],
+    [
+        object,
+        circular,
+        deep,
+        lambda: 2**20_000,
+        lambda: {"x": object()},
+        lambda: b"\xff",
+        lambda: ["\udce9"],
+        lambda: open,
+    ],
 )
 def test_a_result_that_is_no_json_is_told_to_the_model(make: Callable[[], Any]) -> None:
     def give() -> Any:
@@ -274,12 +288,69 @@ def test_what_a_tool_raises_is_told_to_the_model(error: Exception, words: str, s
     assert is_error and words in result
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(Unspeakable(), "Unspeakable"), (ToolError(404), "404")],  # type: ignore[arg-type]
+)
+def test_an_error_that_has_no_words_is_told_all_the_same(error: Exception, words: str) -> None:
+    def fail() -> None:
+        raise error
+
+    agent = SingleAgent(Fake(script=[call("1", "fail"), "ok"]), tools=[fail])
+    [part] = results(agent.run_sync("go").new_messages)
+    assert part.is_error and part.result == words
+
+
 def test_an_unknown_tool_is_told_to_the_model_with_the_names_of_the_others() -> None:
     model = Recorded(call("1", "subtract"), "ok")
     result = Simulator().run(SingleAgent(model, tools=[plain, asynchronous]), "go")
     (part,) = results(result.new_messages)
     assert part.is_error and "'subtract' not found; the tools are: asynchronous, plain" in part.result
     assert result.text == "ok"
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+@pytest.mark.parametrize("content", [None, 5, "abc", ["x"], (object(),)])
+def test_parts_that_are_none_are_told_to_the_model(content: Any, limit: int | None) -> None:
+    def give() -> ToolOutput:
+        return ToolOutput("value", content=content)
+
+    part = answer_of(give, {}, tool_output_limit=limit)
+    assert part.is_error and "returned parts that no model can read" in part.result
+
+
+@pytest.mark.parametrize(
+    ("last_words", "result", "content"),
+    [
+        ("half of it", "WHY\nhalf of it", ()),
+        ({"done": [1]}, 'WHY\n{"done":[1]}', ()),
+        ([1, 2], "WHY\n[1,2]", ()),
+        (0, "WHY\n0", ()),
+        (None, "WHY", ()),
+        ("", "WHY", ()),
+        (ToolOutput({"done": 1}), 'WHY\n{"done":1}', ()),
+        (ToolOutput.of("seen"), "WHY\nseen", ("WHY", "seen")),
+        (ToolOutput("x", content=5), "WHY\nx", ()),  # type: ignore[arg-type]
+    ],
+)
+def test_what_a_tool_says_when_its_time_is_up_is_kept(last_words: Any, result: str, content: Any) -> None:
+    def slow() -> Flow[Any]:
+        try:
+            yield Sleep(10)
+        except Cancelled:
+            return last_words
+
+    part = answer_of(Tool.from_flow(slow, timeout=1), {})
+    why = "timed out: not done within 1 seconds"
+    assert part.is_error and part.result == result.replace("WHY", why)
+    assert [one.text for one in part.content if isinstance(one, TextPart)] == [
+        text.replace("WHY", why) for text in content
+    ]
 
 
 # Progress.
@@ -341,7 +412,7 @@ def performed(plan: str, seed: int = 0, **options: Any) -> tuple[list[str], Simu
     """Play a batch: "r" reads, "m" changes something."""
     log = Log()
     tools = [log.tool(f"{kind}{index}", read_only=kind == "r") for index, kind in enumerate(plan)]
-    script = [[call(one.name, one.name) for one in tools], "ok"]
+    script: list[Reply] = [[call(one.name, one.name) for one in tools], "ok"]
     simulator = Simulator(seed)
     result = simulator.run(SingleAgent(Fake(script=script), tools=tools, **options), "go")
     assert [part.id for part in results(result.new_messages)] == [one.name for one in tools]
@@ -396,3 +467,18 @@ def test_a_tool_that_says_cancelled_ends_the_run_alone_or_side_by_side() -> None
         assert (result.stop_reason, len(model.requests)) == ("cancelled", 1)
         assert_replayable(result.new_messages)
         assert results(result.new_messages)[-1].result == "cancelled during execution"
+
+
+def test_a_tool_that_says_cancelled_does_not_stop_those_beside_it() -> None:
+    @tool(read_only=True)
+    def give_up() -> None:
+        raise Cancelled
+
+    def slow() -> Flow[str]:
+        yield Sleep(1)
+        return "fine"
+
+    script: list[Reply] = [[call("1", "give_up"), call("2", "slow")], "ok"]
+    tools = [give_up, Tool.from_flow(slow, read_only=True)]
+    result = Simulator().run(SingleAgent(Fake(script=script), tools=tools), "go")
+    assert [part.result for part in results(result.new_messages)] == ["cancelled during execution", "fine"]

@@ -135,6 +135,7 @@ def test_a_trimmed_view_goes_with_the_run() -> None:
         ),
         (lambda messages: messages[:-1] or messages, "have no results"),
         (lambda messages: None, "trim should return a list of messages, not NoneType"),
+        (lambda messages: [], "trim returned no messages"),
         (lambda messages: "text", "trim should return a list of messages, not str"),
         (lambda messages: ["text"], r"trim\[0\] should be a Message, not str"),
         (lambda messages: 1 / 0, "trim raised ZeroDivisionError"),

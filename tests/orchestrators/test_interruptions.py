@@ -51,7 +51,7 @@ from tako.providers import (
 from tako.providers.base import Relay, as_they_are
 from tako.providers.fake import Fake, Reply
 from tako.providers.http import HttpProvider
-from tako.steering import InterruptOutcome, Steering
+from tako.steering import InterruptOutcome, SteeredRun, Steering
 from tako.testing.faults import Faults
 from tako.testing.simulator import Simulator
 from tako.tools import Tool, tool
@@ -250,7 +250,7 @@ def assert_nothing_ran_after(simulator: Simulator, strike: int) -> None:
     for done in simulator.trace[strike:]:
         effect = done.effect
         asks_handle = isinstance(effect, Call) and isinstance(
-            getattr(effect.function, "__self__", None), Steering
+            getattr(effect.function, "__self__", None), SteeredRun
         )
         assert isinstance(effect, Emit) or asks_handle, done.what
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
-from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.agent_run import AgentRun, RunOptions
 from tako.orchestrators.decisions import Approved
 from tako.orchestrators.single_agent import SingleAgent
+from tako.orchestrators.sub_agent import SubAgent
 from tako.providers.fake import Fake
 from tako.testing.simulator import Simulator
 from tako.tools import tool
@@ -106,3 +109,141 @@ def test_what_is_no_run_is_refused(text: str | bytes) -> None:
     for key in (None, KEY):
         with pytest.raises(InvalidInput):
             AGENT.load(text, key)
+
+
+# What cannot have been dumped, and what was dumped long ago.
+
+
+def child_paused() -> AgentRun:
+    model = Fake(script=[call("c", "agent", prompt="x"), call("1", "pay", amount=5), "done"])
+    run = Simulator().run(SingleAgent(model, tools=[pay, SubAgent(trace=print)]), "go").run
+    assert run is not None and run.pending[0].path == ("agent:c",)
+    return run
+
+
+def other_path(run: Any) -> None:
+    run["pending"][0]["path"] = ["agent:d"]
+
+
+def other_call(run: Any) -> None:
+    run["pending"][0]["call"]["args"] = {"amount": 500}
+
+
+def nobody_below(run: Any) -> None:
+    run["suspended"] = {}
+
+
+def below_waits_for_nothing(run: Any) -> None:
+    run["suspended"]["c"]["pending"] = []
+
+
+def child_that_contradicts_itself(run: Any) -> None:
+    run["suspended"]["c"]["history_size"] = 99
+
+
+def calls_that_nobody_made(run: Any) -> None:
+    run["suspended"]["d"] = run["suspended"]["c"]
+
+
+def shows_what_nobody_called(run: Any) -> None:
+    run["unshown"] = ["d"]
+
+
+def place_that_is_none(run: Any) -> None:
+    run["sub_agents"] = {"one": run["sub_agents"]["1.0"]}
+
+
+def calls_left_open(run: Any) -> None:
+    run["calls"], run["suspended"], run["pending"] = [], {}, []
+
+
+def asking_and_waiting(run: Any) -> None:
+    run["state"] = "calling"
+
+
+def steps_below_none(run: Any) -> None:
+    run["step"] = -1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_path,
+        other_call,
+        nobody_below,
+        below_waits_for_nothing,
+        child_that_contradicts_itself,
+        calls_that_nobody_made,
+        shows_what_nobody_called,
+        place_that_is_none,
+        calls_left_open,
+        asking_and_waiting,
+        steps_below_none,
+    ],
+)
+def test_a_state_that_no_run_can_be_in_is_refused(change: Callable[[Any], None]) -> None:
+    data = json.loads(child_paused().dumps())
+    AGENT.load(json.dumps(data))
+    change(data)
+    with pytest.raises(InvalidInput, match="this is not a run that was dumped"):
+        AGENT.load(json.dumps(data))
+
+
+def other_call_of_ours(run: Any) -> None:
+    run["pending"][0]["call"]["args"] = {"amount": 500}
+
+
+def nothing_pending(run: Any) -> None:
+    run["pending"], run["stop_reason"] = [], "stop"
+
+
+@pytest.mark.parametrize("change", [other_call_of_ours, nothing_pending])
+def test_what_waits_is_what_was_called(change: Callable[[Any], None]) -> None:
+    data = json.loads(paused().dumps())
+    change(data)
+    with pytest.raises(InvalidInput, match="its fields contradict each other"):
+        AGENT.load(json.dumps(data))
+
+
+def test_a_run_that_was_dumped_before_there_were_so_many_fields_still_loads() -> None:
+    question = {"role": "user", "content": [{"type": "text", "text": "go"}]}
+    asked = {"type": "tool_call", "id": "1", "name": "pay", "args": {"amount": 5}}
+    old = {
+        "options": {},
+        "messages": [question, {"role": "assistant", "content": [asked]}],
+        "state": "ended",
+        "step": 1,
+        "calls": [asked],
+        "pending": [{"call": asked, "waits_for": "approval"}],
+        "stop_reason": "approval_required",
+    }
+    run = AGENT.load(json.dumps(old))
+    assert run.options == RunOptions()
+    run.answer(run.pending[0], Approved())
+    result = Simulator().run(AGENT, run)
+    assert (result.text, result.steps) == ("done", 2)
+
+
+def nested(depth: int) -> str:
+    """A run in which sub-agents stand that deep in each other, as nobody ever let them."""
+    text = '{"options":{},"state":"asking"}'
+    asked = '{"type":"tool_call","id":"c","name":"agent","args":{}}'
+    said = f'{{"role":"assistant","content":[{asked}]}}'
+    for _ in range(depth):
+        text = (
+            f'{{"options":{{}},"state":"calling","messages":[{said}],"calls":[{asked}],'
+            f'"suspended":{{"c":{text}}}}}'
+        )
+    return text
+
+
+def test_sub_agents_that_stand_too_deep_are_refused_and_nothing_overflows() -> None:
+    assert AGENT.load(nested(20)).suspended("c") is not None
+    with pytest.raises(InvalidInput, match="recursion limit"):
+        AGENT.load(nested(400))
+
+
+def test_a_run_that_holds_something_else_than_json_says_so() -> None:
+    run = SingleAgent(Fake(), extra={"handle": object()}).start("go")
+    with pytest.raises(InvalidInput, match="something in it is not JSON"):
+        run.dumps()

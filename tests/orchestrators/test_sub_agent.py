@@ -157,6 +157,9 @@ def test_a_child_that_could_change_something_unseen_is_refused(make: Callable[[]
         lambda: SingleAgent(Fake(), tools=[look, change, SubAgent()], policy=ToolPolicy(deny=["change"])),
         lambda: SingleAgent(Fake(), tools=[look, change, SubAgent(trace=unseen)]),
         lambda: SingleAgent(Fake(), tools=[look, SubAgent(), SubAgent(name="other")]),
+        lambda: SingleAgent(
+            Fake(), tools=[SubAgent(tools=[SubAgent(tools=[change])], tools_allow=["agent"])]
+        ),
     ],
 )
 def test_a_child_that_only_reads_or_is_seen_is_fine(make: Callable[[], Any]) -> None:
@@ -346,15 +349,15 @@ def test_its_own_approval_is_for_the_child_alone() -> None:
 
 
 def test_the_parents_approval_is_asked_with_the_path() -> None:
-    asked: list[tuple[str, ...]] = []
+    asked: list[tuple[tuple[str, ...], str]] = []
 
     def approve(request: Any) -> bool:
-        asked.append(request.path)
+        asked.append((request.path, request.principal.tenant_id))
         return True
 
     _, agent = pays(approval=approve)
-    assert run(agent).stop_reason == "stop"
-    assert sorted(asked) == [("agent:c0",), ("agent:c1",)]
+    assert run(agent, tenant_id="acme").stop_reason == "stop"
+    assert sorted(asked) == [(("agent:c0",), "acme"), (("agent:c1",), "acme")]
 
 
 def test_what_is_remembered_in_a_child_holds_for_the_family() -> None:

@@ -15,12 +15,12 @@ from pydantic_core import from_json
 from tako.effects import HttpRequest
 from tako.errors import InvalidInput, ProtocolError, ProviderError, RateLimited, TakoError, TransportError
 from tako.events import ChatChunk, ChatEnd, ChatError, TextDelta, ToolCall
+from tako.fetching import UrlPolicy
 from tako.models import ChatRequest, ContentPart, DocumentPart, Message, ToolResultPart
 from tako.providers import Anthropic, AnthropicBedrock, AnthropicVertex, Provider
 from tako.providers.anthropic.bedrock import METRICS, BedrockMessagesDecoder
 from tako.providers.anthropic.decode import MessagesDecoder
 from tako.providers.anthropic.messages import MessagesProvider
-from tako.fetching import UrlPolicy
 from tako.testing import Answer, ScriptedVendor, Simulator
 from tako.testing.conformance import check_truncation
 from tako.wire.eventstream import encode_frame

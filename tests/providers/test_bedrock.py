@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from tako.effects import HttpRequest, Send
 from tako.errors import InvalidInput
+from tako.fetching import UrlPolicy
 from tako.models import (
     AudioPart,
     CacheControl,
@@ -35,7 +36,6 @@ from tako.models import (
     VideoPart,
 )
 from tako.providers import Bedrock
-from tako.fetching import UrlPolicy
 from tako.testing import strategies
 from tests.support.vendor_types import library
 

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from tako.effects import HttpRequest
 from tako.errors import InvalidInput, ProviderError, RateLimited
+from tako.fetching import UrlPolicy
 from tako.models import (
     AudioPart,
     CacheControl,
@@ -27,7 +28,6 @@ from tako.models import (
 )
 from tako.providers import OpenAICompatible
 from tako.providers.chat_completions.dialect import FLAGS
-from tako.fetching import UrlPolicy
 from tako.providers.openai import presets
 from tako.providers.openai.presets import PRESETS
 from tako.testing import strategies

@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from tako.effects import HttpRequest, Send, Within
 from tako.errors import InvalidInput
+from tako.fetching import UrlPolicy
 from tako.models import (
     AudioPart,
     Capabilities,
@@ -31,7 +32,6 @@ from tako.models import (
     Usage,
 )
 from tako.providers import Ollama
-from tako.fetching import UrlPolicy
 from tako.providers.ollama.encode import CODEC
 from tako.providers.prefetch import prefetch_policy
 from tako.testing import strategies

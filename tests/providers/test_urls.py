@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput, TakoError
+from tako.fetching import UrlPolicy
 from tako.models import ChatRequest, ContentPart, Message
 from tako.parts import (
     AudioPart,
@@ -20,7 +21,6 @@ from tako.parts import (
     ToolResultPart,
     VideoPart,
 )
-from tako.fetching import UrlPolicy
 from tako.providers.urls import data_of, fetched_media, inline_image
 from tako.testing import Answer, ReceivedRequest, ScriptedVendor, Simulator
 

@@ -21,37 +21,41 @@ class Agent:
 
     def __init__(self, steering: Steering) -> None:
         self.steering = steering
-        self.cancel = CancellationToken()
+        self.run = steering.new_run()
         self.step = 0
         self.delivered: list[str] = []
         self.undelivered: list[str] = []
         self.events: list[Any] = []
 
     def begin_run(self) -> Agent:
-        self.steering.begin_run("run", self.cancel)
+        self.run.begin("run")
         return self
+
+    @property
+    def cancel(self) -> CancellationToken:
+        return self.run.token
 
     def begin_turn(self, **snapshot: Any) -> TurnInputs:
         self.step += 1
-        inputs = self.steering.begin_turn(
-            f"turn-{self.step}", self.step, Snapshot(step=self.step - 1, **snapshot)
-        )
+        inputs = self.run.begin_turn(f"turn-{self.step}", self.step, Snapshot(step=self.step - 1, **snapshot))
         self.delivered += [message.text for message in inputs.messages]
+        self.run.delivered()
         self.events += inputs.events
         return inputs
 
     def end_turn(self, finishing: bool = False, **snapshot: Any) -> TurnEnd:
-        return self._kept(self.steering.end_turn(Snapshot(step=self.step, **snapshot), finishing))
+        return self._kept(self.run.end_turn(Snapshot(step=self.step, **snapshot), finishing))
 
     def interrupted_turn(self) -> TurnEnd:
-        return self._kept(self.steering.interrupted_turn())
+        return self._kept(self.run.interrupted_turn())
 
     def end_run(self) -> list[str]:
-        self.undelivered += [message.text for message in self.steering.end_run()]
+        self.undelivered += [message.text for message in self.run.end()]
         return self.undelivered
 
     def _kept(self, end: TurnEnd) -> TurnEnd:
         self.delivered += [message.text for message in end.messages]
+        self.run.delivered()
         self.events += end.events
         return end
 

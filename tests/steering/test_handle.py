@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tako.cancellation import CancellationToken
 from tako.errors import InvalidInput, SteeringError
-from tako.events import MessageDelivered, MessageQueued, ModeChanged, ModeProposed
+from tako.events import MessageDelivered, MessageQueued, ModeChanged, ModeProposed, TurnInterrupted
 from tako.models import Message
 from tako.parts import ContentPart, TextPart
 from tako.steering import (
@@ -24,8 +23,8 @@ from tako.steering import (
     Snapshot,
     Steering,
 )
-from tako.steering.handle import NOTICE_LIMIT
 from tako.steering.inbox import QUEUE_LIMIT
+from tako.steering.session import NOTICE_LIMIT
 from tests.steering.kit import Agent, kinds
 
 IMAGE = ContentPart.image(b"\x89PNG\r\n\x1a\n")
@@ -47,8 +46,8 @@ class TestMessages:
     def test_G01_a_message_comes_with_the_next_request_and_not_before(self) -> None:
         agent = running()
         assert agent.steering.queue("look here") == "turn-1"
-        agent.steering.watch_calls(["c"])
-        agent.steering.call_ended("c")
+        agent.run.watch_calls(["c"])
+        agent.run.call_ended("c")
         assert agent.end_turn(finishing=False).messages == ()
         inputs = agent.begin_turn()
         assert inputs.messages == (Message.user("look here"),)
@@ -116,41 +115,41 @@ class TestMessages:
     def test_what_is_not_delivered_is_given_back_once(self) -> None:
         agent = running()
         agent.steering.queue("for nobody")
-        assert agent.steering.end_run() == (Message.user("for nobody"),)
-        assert agent.steering.end_run() == ()
+        assert agent.run.end() == (Message.user("for nobody"),)
+        assert agent.run.end() == ()
 
 
 class TestInterrupts:
     def test_G03_one_call_is_stopped_and_the_others_go_on(self) -> None:
         agent = running()
         steering = agent.steering
-        tokens = steering.watch_calls(["a", "b"])
+        tokens = agent.run.watch_calls(["a", "b"])
         assert steering.interrupt_tool("a") is InterruptOutcome.INTERRUPTED
         assert steering.interrupt_tool("a") is InterruptOutcome.INTERRUPTED
         assert (tokens["a"].is_cancelled, tokens["b"].is_cancelled) == (True, False)
-        steering.call_ended("a")
+        agent.run.call_ended("a")
         assert steering.interrupt_tool("a") is InterruptOutcome.ALREADY_FINISHED
         assert steering.interrupt_tool("z") is InterruptOutcome.UNKNOWN
-        steering.call_ended("z")
+        agent.run.call_ended("z")
         assert steering.interrupt_tool("z") is InterruptOutcome.UNKNOWN
 
     def test_an_id_that_a_vendor_uses_again_is_another_call(self) -> None:
         agent = running()
-        agent.steering.watch_calls(["call_0"])
+        agent.run.watch_calls(["call_0"])
         agent.end_turn()
         assert agent.steering.interrupt_tool("call_0") is InterruptOutcome.ALREADY_FINISHED
         agent.begin_turn()
-        token = agent.steering.watch_calls(["call_0"])["call_0"]
+        token = agent.run.watch_calls(["call_0"])["call_0"]
         assert agent.steering.interrupt_tool("call_0") is InterruptOutcome.INTERRUPTED
         assert token.is_cancelled
 
-    def test_a_turn_stops_with_its_calls_and_the_run_goes_on_with_what_is_queued(self) -> None:
+    def test_a_turn_stops_and_the_run_goes_on_with_what_is_queued(self) -> None:
         agent = Agent(Steering()).begin_run()
         turn = agent.begin_turn().token
-        call = agent.steering.watch_calls(["a"])["a"]
+        call = agent.run.watch_calls(["a"])["a"]
         agent.steering.queue("do that instead")
         assert agent.steering.interrupt_turn("turn-1") is InterruptOutcome.INTERRUPTED
-        assert (turn.is_cancelled, call.is_cancelled, agent.cancel.is_cancelled) == (True, True, False)
+        assert (turn.is_cancelled, call.is_cancelled, agent.cancel.is_cancelled) == (True, False, False)
         assert agent.interrupted_turn().messages == (Message.user("do that instead"),)
         assert agent.steering.interrupt_turn("turn-1") is InterruptOutcome.ALREADY_FINISHED
         assert not agent.begin_turn().token.is_cancelled
@@ -188,6 +187,11 @@ class TestInterrupts:
         inputs = agent.begin_turn()
         assert inputs.messages == (Message.user("go on"),)
         assert not inputs.token.is_cancelled
+        assert [event for event in inputs.events if type(event) is TurnInterrupted] == [
+            TurnInterrupted(1, "turn-1")
+        ]
+        agent.end_turn()
+        assert not any(type(event) is TurnInterrupted for event in agent.begin_turn().events)
 
     def test_an_interrupt_overrules_the_guards(self) -> None:
         """Also one that comes while they are asked; and what they wanted is not counted."""
@@ -216,7 +220,7 @@ class TestInterrupts:
         turn = agent.begin_turn().token
         assert steering.interrupt() is InterruptOutcome.INTERRUPTED
         assert agent.cancel.is_cancelled
-        assert turn.is_cancelled
+        assert not turn.is_cancelled  # it falls with the run, in which the agent performs it
         agent.end_run()
         assert steering.interrupt() is InterruptOutcome.ALREADY_FINISHED
         assert steering.interrupt_turn() is InterruptOutcome.ALREADY_FINISHED
@@ -225,7 +229,7 @@ class TestInterrupts:
 class TestLife:
     def test_one_run_at_a_time_and_then_another(self) -> None:
         agent = running()
-        assert code_of(agent.steering.begin_run, "second", CancellationToken()) == "busy"
+        assert code_of(agent.steering.new_run().begin, "second") == "busy"
         agent.end_run()
         assert not agent.steering.is_active
         Agent(agent.steering).begin_run()
@@ -236,7 +240,7 @@ class TestLife:
         agent.steering.close()
         assert agent.cancel.is_cancelled
         agent.end_run()
-        assert code_of(agent.steering.begin_run, "again", CancellationToken()) == "closed"
+        assert code_of(agent.steering.new_run().begin, "again") == "closed"
         assert not agent.steering.is_active
 
     def test_G09_the_turn_that_is_active_can_be_asked_for(self) -> None:
@@ -250,27 +254,49 @@ class TestLife:
         agent.end_run()
         assert steering.turn_id is None
 
-    def test_the_agent_side_without_a_run(self) -> None:
-        steering = Steering()
-        assert code_of(steering.begin_turn, "t", 1, Snapshot()) == "no_active_run"
-        assert code_of(steering.end_turn, Snapshot(), False) == "no_active_run"
-        assert code_of(steering.interrupted_turn) == "no_active_run"
-        assert code_of(steering.watch_calls, ["a"]) == "no_active_run"
-        steering.call_ended("a")
-        assert steering.end_run() == ()
-
-    def test_a_run_is_ended_by_its_own_token_alone(self) -> None:
+    def test_a_run_that_has_ended_does_nothing_more_to_the_handle(self) -> None:
         agent = running()
-        assert agent.steering.end_run(CancellationToken()) == ()
+        agent.end_run()
+        following = Agent(agent.steering).begin_run()
+        following.begin_turn()
+        agent.steering.queue("for the next run")
+        agent.steering.add_policy(PromptPolicy("words", "WORDS"))
+        ended = agent.run
+        assert code_of(ended.begin, "run") == "no_active_run"
+        assert code_of(ended.begin_turn, "t", 1, Snapshot()) == "no_active_run"
+        assert code_of(ended.resume_turn, "t", 1) == "no_active_run"
+        assert code_of(ended.end_turn, Snapshot(), False) == "no_active_run"
+        assert code_of(ended.interrupted_turn) == "no_active_run"
+        assert code_of(ended.watch_calls, ["a"]) == "no_active_run"
+        ended.call_ended("a")
+        ended.delivered()
+        assert ended.end() == ()
+        inputs = following.begin_turn()
+        assert (inputs.messages, inputs.instructions) == ((Message.user("for the next run"),), ("WORDS",))
+
+    def test_a_run_that_was_refused_takes_nothing_from_the_one_that_is_on(self) -> None:
+        agent = running()
+        agent.steering.add_policy(PromptPolicy("words", "WORDS"))
+        refused = agent.steering.new_run()
+        assert code_of(refused.begin, "second") == "busy"
+        assert refused.end() == ()
         assert agent.steering.is_active
-        agent.steering.end_run(agent.cancel)
-        assert not agent.steering.is_active
+        assert agent.begin_turn().instructions == ("WORDS",)
+
+    def test_what_was_handed_out_and_has_not_arrived_is_given_back(self) -> None:
+        """The flow was cancelled, and the reply of its effect was lost."""
+        agent = running()
+        for text in ("one", "two"):
+            agent.steering.queue(text)
+        assert len(agent.run.end_turn(Snapshot(), True).messages) == 2
+        agent.steering.queue("three")
+        assert agent.end_run() == ["one", "two", "three"]
 
     def test_a_turn_in_which_the_run_was_paused_goes_on_without_what_waits(self) -> None:
         agent = Agent(Steering(mode="plan")).begin_run()
         agent.steering.set_mode("default")
         agent.steering.add_policy(PromptPolicy("once", "ONCE", scope="next_turn"))
-        inputs = agent.steering.resume_turn("turn-7", 7)
+        inputs = agent.run.resume_turn("turn-7", 7)
         assert (inputs.messages, inputs.instructions, inputs.mode) == ((), (), DEFAULT)
         assert kinds(inputs.events) == ["prompt_policy_installed", "mode_changed"]
         agent.steering.queue("wait", turn_id="turn-7")
@@ -282,7 +308,7 @@ class TestLife:
     def test_a_turn_that_begins_ends_the_one_before(self) -> None:
         agent = Agent(Steering()).begin_run()
         first = agent.begin_turn().token
-        call = agent.steering.watch_calls(["a"])["a"]
+        call = agent.run.watch_calls(["a"])["a"]
         agent.begin_turn()
         assert agent.steering.interrupt_tool("a") is InterruptOutcome.ALREADY_FINISHED
         assert agent.steering.interrupt_turn("turn-1") is InterruptOutcome.ALREADY_FINISHED

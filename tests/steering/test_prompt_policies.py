@@ -62,7 +62,7 @@ def test_what_is_installed_between_two_runs_is_for_the_next() -> None:
     agent = begun()
     agent.end_run()
     agent.steering.add_policy(PromptPolicy("a", "A"))
-    agent.steering.end_run()
+    agent.run.end()
     assert applied(Agent(agent.steering).begin_run()) == ("A",)
 
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from tako.cancellation import CancellationToken
 from tako.errors import SteeringError
 from tako.models import Message
-from tako.steering import PLAN, ContinuationGuard, InterruptOutcome, PromptPolicy, Steering
+from tako.steering import PLAN, ContinuationGuard, InterruptOutcome, PromptPolicy, Snapshot, Steering
 from tako.steering.inbox import Inbox
 from tests.steering.kit import Agent, disturbed
 
@@ -98,10 +97,10 @@ def test_an_interrupt_that_counts_is_never_forgotten(name: str) -> None:
         agent, _ = running()
         outcomes: list[InterruptOutcome] = []
         stop = agent.steering.interrupt_turn
-        before = agent.steering._runs["run"].turn[1].token
+        before = agent.run.turn[1].token
         more = disturbed(lambda: AGENT[name](agent), lambda: outcomes.append(stop()), place)  # noqa: B023
         if outcomes == [InterruptOutcome.INTERRUPTED] and agent.steering.turn_id is not None:
-            after = agent.steering._runs["run"].turn[1].token
+            after = agent.run.turn[1].token
             assert before.is_cancelled or after.is_cancelled
             if name == "end_turn":
                 assert agent.begin_turn().token.is_cancelled
@@ -123,15 +122,25 @@ def test_an_interrupt_is_overtaken_by_the_agent_at_every_opcode(name: str) -> No
             assert outcomes == [InterruptOutcome.INTERRUPTED]
             if name == "end_turn":
                 agent.begin_turn()
-            assert agent.steering._runs["run"].turn[1].token.is_cancelled
+            assert agent.run.turn[1].token.is_cancelled
         if not more:
             break
     assert 10 < place < 499
 
 
-@pytest.mark.parametrize("name", ["end_turn", "finish", "begin_turn"])
-def test_a_call_that_was_left_behind_finds_its_run_ended_at_every_opcode(name: str) -> None:
-    """A user's function keeps a boundary busy, the flow is cancelled and ends the run, another begins."""
+LATE: dict[str, Callable[[Agent], Any]] = {
+    "end_turn": lambda agent: agent.run.end_turn(Snapshot(), False),
+    "finish": lambda agent: agent.run.end_turn(Snapshot(), True),
+    "interrupted_turn": lambda agent: agent.run.interrupted_turn(),
+    "begin_turn": lambda agent: agent.run.begin_turn("turn-2", 2, Snapshot()),
+    "resume_turn": lambda agent: agent.run.resume_turn("turn-2", 2),
+    "watch_calls": lambda agent: agent.run.watch_calls(["a"]),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_call_that_was_left_behind_cannot_lose_a_message_or_touch_the_next_run(name: str) -> None:
+    """While it is busy, the flow is cancelled and ends the run, and another begins; then it goes on."""
     for place in range(2000):
         agent, user = running()
         user.queue("waiting")
@@ -144,18 +153,47 @@ def test_a_call_that_was_left_behind_finds_its_run_ended_at_every_opcode(name: s
             user.queue("for the next run")  # noqa: B023
 
         try:
-            more = disturbed(lambda: AGENT[name](agent), end_and_begin, place)  # noqa: B023
+            more = disturbed(lambda: LATE[name](agent), end_and_begin, place)  # noqa: B023
         except SteeringError as error:
             assert error.code == "no_active_run"
             more = True
         if not more:
             break
-        if "for the next run" in agent.delivered:
-            assert place < 40  # it had not begun yet, so it has begun in the next run
-            continue
-        assert agent.delivered + agent.undelivered == ["waiting"]
+        assert agent.undelivered == ["waiting"]
+        assert following.run.calls == {}
         assert following.end_run() == ["for the next run"]
-    assert 50 < place < 1999
+    assert 20 < place < 1999
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_a_run_begins_while_it_is_ended_at_every_opcode_and_another_is_safe(another: bool) -> None:
+    """The flow was cancelled while `begin` was under way; by the time it goes on, another run has begun."""
+    for place in range(500):
+        steering = Steering()
+        late, following = steering.new_run(), steering.new_run()
+        outcome: list[str | None] = []
+
+        def begin() -> None:
+            try:
+                late.begin("late")  # noqa: B023
+            except SteeringError as error:
+                outcome.append(error.code)  # noqa: B023
+
+        def end_and_begin() -> None:
+            late.end()  # noqa: B023
+            if not another:
+                return
+            try:
+                following.begin("following")  # noqa: B023
+            except SteeringError as error:
+                outcome.append(error.code)  # noqa: B023
+
+        more = disturbed(begin, end_and_begin, place)
+        assert outcome in ([], ["no_active_run"], ["busy"])  # all of them are the late one's
+        assert steering._session.run is ((following if another else None) if more else late)
+        if not more:
+            break
+    assert 20 < place < 499
 
 
 def test_a_call_ends_and_is_interrupted_at_every_opcode() -> None:
@@ -163,8 +201,8 @@ def test_a_call_ends_and_is_interrupted_at_every_opcode() -> None:
         agent, _ = running()
         outcomes: list[InterruptOutcome] = []
         steering = agent.steering
-        token = steering.watch_calls(["c"])["c"]
-        ended = lambda: steering.call_ended("c")  # noqa: B023, E731
+        token = agent.run.watch_calls(["c"])["c"]
+        ended = lambda: agent.run.call_ended("c")  # noqa: B023, E731
         more = disturbed(ended, lambda: outcomes.append(steering.interrupt_tool("c")), place)  # noqa: B023
         assert InterruptOutcome.UNKNOWN not in outcomes
         assert token.is_cancelled == (outcomes == [InterruptOutcome.INTERRUPTED])
@@ -176,19 +214,20 @@ def test_a_call_ends_and_is_interrupted_at_every_opcode() -> None:
 
 def test_a_session_is_closed_while_a_run_begins_at_every_opcode() -> None:
     for place in range(500):
-        steering, cancel = Steering(), CancellationToken()
+        steering = Steering()
+        run = steering.new_run()
         refused = False
 
         def begin() -> None:
             nonlocal refused
             try:
-                steering.begin_run("run", cancel)  # noqa: B023
+                run.begin("run")  # noqa: B023
             except SteeringError as error:
                 refused = error.code == "closed"
 
         more = disturbed(begin, steering.close, place)
         steering.close()
-        assert refused or cancel.is_cancelled
+        assert refused or run.token.is_cancelled
         assert steering.is_active is not refused
         if not more:
             break
@@ -202,7 +241,7 @@ def test_two_runs_begin_at_every_opcode_and_one_is_busy() -> None:
 
         def begin(name: str) -> None:
             try:
-                steering.begin_run(name, CancellationToken())  # noqa: B023
+                steering.new_run().begin(name)  # noqa: B023
             except SteeringError as error:
                 assert error.code == "busy"
             else:
@@ -335,8 +374,8 @@ def test_threads_change_everything_while_an_agent_runs() -> None:
             for _ in range(100):
                 inputs = agent.begin_turn()
                 assert len(inputs.instructions) <= 4
-                steering.watch_calls(["call"])
-                steering.call_ended("call")
+                agent.run.watch_calls(["call"])
+                agent.run.call_ended("call")
                 agent.end_turn(finishing=False)
             agent.end_run()
         finally:
@@ -347,6 +386,15 @@ def test_threads_change_everything_while_an_agent_runs() -> None:
     again.begin_turn()
     assert again.begin_turn().instructions == ()
     assert again.end_turn(finishing=True).messages == ()
+
+
+def test_an_inbox_that_has_ended_is_not_opened_by_a_reader_that_comes_late() -> None:
+    """A user who got hold of it before would be told that the message was taken."""
+    inbox = Inbox()
+    inbox.end()
+    inbox.turn_id = "turn"
+    with pytest.raises(SteeringError, match="no turn is active"):
+        inbox.put(Message.user("for nobody"))
 
 
 def test_an_inbox_is_drained_by_two_readers_without_a_message_given_twice() -> None:
@@ -367,5 +415,7 @@ def test_an_inbox_is_drained_by_two_readers_without_a_message_given_twice() -> N
             mine += [message.text for _, message in inbox.take()]
 
     hammer(write, lambda: read(taken[0]), lambda: read(taken[1]))
-    rest = [message.text for _, message in inbox.end()]
+    inbox.acknowledge()
+    rest = [message.text for _, message in inbox.take()]
     assert sorted(taken[0] + taken[1] + rest, key=int) == accepted
+    assert [message.text for _, message in inbox.end()] == rest

@@ -10,6 +10,19 @@
 | bash      | mutating  | run a command; not confined to the workspace               |
 | web_fetch | read_only | fetch a page; asked for by itself, not among the defaults  |
 
+Who allows or denies calls by patterns (ToolPolicy, approvals that are remembered) should know that a pattern
+reads the text of a path, not where it leads. Of a file in src, spelled in another way than src/...:
+
+| rule                           | ./src/a, /work/src/a, b/../src/a | through a link   |
+|--------------------------------|----------------------------------|------------------|
+| allow `write(file_path=src/*)` | not let through                  | not let through  |
+| deny `write(file_path=src/*)`  | NOT STOPPED                      | NOT STOPPED      |
+| deny `write(file_path=*src*)`  | stopped                          | NOT STOPPED      |
+
+An allowing rule fails closed, but for a link in src that leads elsewhere in the root. A denying one keeps out
+mistakes, not somebody who wants in, and bash reads none of these: what must not be touched should not be in
+the root, nor within reach of the user that the agent runs as.
+
 `defaults(root)` makes the first six for one directory. The others are loaded when they are asked for.
 Everything that touches the system is in the functions of the tools, which a driver calls.
 """

@@ -231,9 +231,13 @@ def _report(running: RunningCommand) -> ToolOutput:
         lines.insert(0, "The command was cancelled and stopped. What it had written:")
     elif running.verdict is not None:
         lines.insert(0, f"The command {running.verdict}. What it had written:")
-    elif running.exit_code != 0:
-        lines.insert(0, _ending(running.exit_code))
+    elif code := running.exit_code:
+        lines.insert(0, _ending(code))
     is_error = len(lines) > 1
+    if running.exit_code is None and not is_error:
+        lines.append(
+            "[the exit code is unknown: the program that runs this tool collects it, or ignores SIGCHLD]"
+        )
     if running.left_behind:
         lines.append(f"[still running in the background, and stopped: {_names(running.left_behind)}]")
     if running.unstoppable:

@@ -197,12 +197,15 @@ class Directory:
                 raise
             return descriptor
 
-    def create_file(self, name: str) -> int | None:
-        """The descriptor of a new, empty file; None if the name is taken."""
+    def create_file(self, name: str, mode: int = 0o666, *, meant_for: str | None = None) -> int | None:
+        """The descriptor of a new, empty file; None if the name is taken.
+
+        The umask is taken off the mode. What goes wrong is told of the name that the file is `meant_for`.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _QUIET
-        with explained(self.path_of(name)):
+        with explained(self.path_of(meant_for or name)):
             try:
-                return os.open(self._named(name), flags, 0o666, dir_fd=self._descriptor)
+                return os.open(self._named(name), flags, mode, dir_fd=self._descriptor)
             except FileExistsError:
                 return None
 

@@ -174,10 +174,12 @@ def _require_one(change: _Change, path: str) -> None:
         at = change.data.find(change.old, at + 1)
     if len(lines) == 1:
         return
+    named = list(dict.fromkeys(lines[:NUMBERS]))
+    where = f"{'line' if len(named) == 1 else 'lines'} {', '.join(named)}"
     more = ", ..." if len(lines) > NUMBERS else ""
     times = f"{change.count} times" if change.count > 1 else "more than once, overlapping"
     raise ToolError(
-        f"old_string is in {path} {times} (lines {', '.join(lines[:NUMBERS])}{more}); "
+        f"old_string is in {path} {times} ({where}{more}); "
         "give more of the text around it, or set replace_all"
     )
 
@@ -186,6 +188,11 @@ def _not_found(change: _Change, wanted: str, path: str, cancel: CancellationToke
     lines = wanted.strip("\r\n").split("\n")
     if all(NUMBERED.match(line) for line in lines):
         return f"old_string is not in {path}; leave out the line numbers and tabs that read puts first"
+    if change.old.replace(MARK, LF) in change.data.replace(MARK, LF):
+        return (
+            f"old_string is in {path} only with LF and CRLF line ends mixed; "
+            "replace fewer lines at a time, down to a single one"
+        )
     passage = closest(change.data.replace(MARK, LF), wanted, cancel)
     if passage is None:
         return f"old_string is not in {path}, nor anything like it; read the file again"

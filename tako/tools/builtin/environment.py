@@ -32,7 +32,8 @@ TRAPS = re.compile(
 SECRET_NAME = re.compile(
     r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH(?!OR(?:_|$))|COOKIE|SESSION|PRIVATE|SIGNATURE|SIGNING|BEARER|JWT|LICEN[CS]E"
     r"|DSN|WEBHOOK|CONNECTION_?STR|CONN_STR|DATABASE_URL|ENCRYPT|CIPHER|(?:^|_)CREDS?(?:_|$)|(?:^|_)OTP(?:_|$)"
-    r"|(?:^|_)PIN(?:_|$)|(?:^|_)SALT(?:_|$)|_PWD(?:_|$)|^PWD_|(?:^|_)PW(?:_|$)|PASSPHRASE|VAULT|KUBECONFIG",
+    r"|(?:^|_)P(?:IN|AT)(?:_|$)|(?:^|_)SALT(?:_|$)|_PWD(?:_|$)|^PWD_|PW(?:_|$)|VAULT|KUBECONFIG|NETRC|MNEMONIC"
+    r"|SEED_PHRASE",
     re.IGNORECASE,
 )
 
@@ -42,14 +43,18 @@ SECRET_VALUE = re.compile(
     r"|\bgh[a-z]_[A-Za-z0-9]{16,}|github_pat_|\bglpat-|\bgl[a-z]{2,5}-[A-Za-z0-9_-]{16,}"
     r"|\bxox[a-z]-|\bxapp-|hooks\.slack\.com|\bAIza[0-9A-Za-z_-]{20,}|\bya29\."
     r"|\b(?:hf|npm|dop_v1|gsk|xai|pplx|r8|lin_api|tvly|nvapi|shpat|sq0atp|key)[_-][A-Za-z0-9_-]{16,}"
+    r"|\b(?:whsec|sq[apu]|pscale_[a-z]+|dckr_pat)_[A-Za-z0-9_-]{8,}|\b(?:GOCSPX|NRAK|HRKU|tskey)-[A-Za-z0-9-]{8,}"
+    r"|discord(?:app)?\.com/api/webhooks|\$(?:2[abxy]|[156y])\$[^\s$]"  # the latter is a password, hashed
     r"|\bpypi-[A-Za-z0-9_-]{16,}|\bSG\.[A-Za-z0-9_-]{8,}|\bAC[0-9a-f]{32}\b"
     r"|-----BEGIN |\beyJ[A-Za-z0-9_-]{8,}\.|\bAGE-SECRET-KEY-"
-    r"|://[^/?#@\s]*:[^@\s]*@|://[^/?#@\s]{12,}@"  # a password, or a token alone, in front of the host
     r"|\b(?:Bearer|Basic)\s+\S"
     # `token=x`, `token: x` and `"token":"x"`, but not the colon of "/opt/monkey:/usr/bin"
-    r"|(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|sig|credential)(?:[\"']?\s*=|[\"']?:\s|[\"']:)\s*\S",
+    r"|(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|key_id|sig|signature|credential)(?:[\"']?\s*=|[\"']?:\s|[\"']:)\s*\S",
     re.IGNORECASE,
 )
+
+IN_FRONT_OF_A_HOST = re.compile(r"://[^/?#:]*+:|://[^/?#]{12,}+$|:thin:[^/]++/")
+"""A password, or a token alone, in what stands before the `@` of a URL; and Oracle's own way to write it."""
 
 RANDOM_VALUE = re.compile(
     r"(?<![A-Za-z0-9+=_./~-])(?=[A-Za-z+=_-]*[0-9])(?=[0-9+=_-]*[A-Za-z])[A-Za-z0-9+=_-]{32,}(?![A-Za-z0-9+=_./-])"
@@ -67,6 +72,15 @@ def scrubbed(environ: Mapping[str, str], keep: Collection[str] = ()) -> dict[str
 
 
 def _is_harmless(name: str, value: str) -> bool:
-    if TRAPS.fullmatch(name) or value.startswith(FUNCTION) or SECRET_VALUE.search(value):
+    if TRAPS.fullmatch(name) or value.startswith(FUNCTION) or SECRET_NAME.search(name):
         return False
-    return not SECRET_NAME.search(name) and not RANDOM_VALUE.search(value)
+    return not (SECRET_VALUE.search(value) or RANDOM_VALUE.search(value) or _logs_in(value))
+
+
+def _logs_in(value: str) -> bool:
+    """Whether it holds a URL with a password; by its `@`, for a search from each `://` would be quadratic."""
+    for before in value.split("@")[:-1]:
+        words = before.split()
+        if words and not before[-1].isspace() and IN_FRONT_OF_A_HOST.search(words[-1]):
+            return True
+    return False

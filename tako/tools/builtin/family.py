@@ -15,14 +15,18 @@ and, where there is no /proc (macOS), everybody who left the process group: ther
 is known, nobody is counted, and no memory is measured. Processes of other users can be seen but not
 stopped. None of this holds hostile code: that needs a container.
 
-Invariants. The leader is not reaped before the last signal was sent, so that its number means nobody else;
-other members are known by their number and the moment of their birth. May be used from several threads.
+Invariants. Nobody else is ever signalled, also where numbers are given out again: the leader is not reaped
+before the last signal was sent, so that its number, which is the group's, stays its own; if somebody else
+reaped it, the group is left alone, and its members are signalled one by one. They are known by their number
+and the moment of their birth, and on Linux are signalled by a file that means this very process. Where /proc
+cannot be read (no files left to open), nobody is seen, and the group is still signalled.
+May be used from several threads.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
 from dataclasses import dataclass
 from threading import Lock
 
@@ -47,10 +51,10 @@ class Member:
 
 
 def processes() -> set[int]:
-    """The numbers of all processes; none where there is no /proc."""
+    """The numbers of all processes; none where there is no /proc, or it cannot be read."""
     try:
         return {int(name) for name in os.listdir(PROC) if name.isdecimal()}
-    except FileNotFoundError:
+    except OSError:
         return set()
 
 
@@ -71,6 +75,8 @@ class Family:
         """The members that there are now, zombies too."""
         with self._lock:
             numbers = processes()
+            if not numbers:
+                return []  # it cannot be read now; what is known is kept
             self._strangers &= numbers
             found: dict[int, Member] = {}
             for pid in sorted(numbers - self._strangers):  # parents come before their children
@@ -82,14 +88,17 @@ class Family:
             self._members = found
             return list(found.values())
 
-    def signal(self, number: int) -> list[Member]:
-        """Send it to all who are alive; returns them. Whom we may not signal is among them."""
-        _send(os.killpg, self._leader, number)  # at once to all of the group: a fork cannot slip through
-        alive = [member for member in self.look() if not member.is_zombie]
-        for member in alive:
-            if member.group != self._leader:
-                _send(os.kill, member.pid, number)
-        return alive
+    def signal(self, number: int) -> None:
+        """Send it to all who are alive and whom we may signal."""
+        has_group = self._is_child()
+        if has_group:
+            try:
+                os.killpg(self._leader, number)  # at once to all of it: a fork cannot slip through
+            except (ProcessLookupError, PermissionError):
+                pass  # all have ended; or are another user's, and are told of as still alive
+        for member in self.look():
+            if not member.is_zombie and not (has_group and member.group == self._leader):
+                _send(member, number)
 
     def reap(self) -> None:
         """Collect orphans that became our own children: where we are the first process, as in a container."""
@@ -99,6 +108,16 @@ class Family:
                     os.waitpid(member.pid, os.WNOHANG)
                 except ChildProcessError:
                     pass  # somebody else collects them here
+
+    def _is_child(self) -> bool:
+        """Whether the leader's number is still its own: it is our child, alive or not yet reaped."""
+        if not hasattr(os, "waitid"):
+            return True  # macOS before Python 3.13: nobody can tell
+        try:
+            os.waitid(os.P_PID, self._leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
 
     def _belongs(self, member: Member, found: dict[int, Member]) -> bool:
         if member.session == self._leader or member.parent in found:
@@ -134,8 +153,24 @@ def _member(pid: int) -> Member | None:
     )
 
 
-def _send(kill: Callable[[int, int], None], target: int, number: int) -> None:
+def _send(member: Member, number: int) -> None:
+    """Signal one process, and not the one that has its number by now."""
     try:
-        kill(target, number)
+        file = os.pidfd_open(member.pid) if hasattr(os, "pidfd_open") else None
+    except ProcessLookupError:
+        return
+    except OSError:
+        file = None  # an old kernel, or a sandbox around us, or no file left to open
+    try:
+        now = _member(member.pid)
+        if now is None or now.born != member.born:
+            return
+        if file is not None:
+            signal.pidfd_send_signal(file, number)
+        else:  # since the look its number would have to go all the way round
+            os.kill(member.pid, number)
     except (ProcessLookupError, PermissionError):
         pass  # it has ended; or it is another user's, and is told of as still alive
+    finally:
+        if file is not None:
+            os.close(file)

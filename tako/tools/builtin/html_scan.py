@@ -11,7 +11,7 @@ not closed (40 seconds for 100 kB of `<a b='"`), and raises for `<![` and for a 
 | `<!`, `<?`, `</` and anything, to `>`   | nothing that anybody reads                                  |
 | script, style and their like            | left out up to their end tag; there is no markup in them    |
 | nav, svg, template, ... and what is     | left out up to their end tag, if there is one: an element   |
-| hidden, or display:none                 | without an end hides nothing                                |
+| hidden, display:none, role=navigation   | without an end hides nothing                                |
 | any other `<`                           | text                                                        |
 
 As in a browser, a comment, a script or a tag without an end goes on to the end of the page.
@@ -48,7 +48,7 @@ _BROKEN_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*+)([^>]*+)>")
 _ATTRIBUTE = re.compile(
     r"""([^\s/>=][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]*+)))?+""",
 )
-_WANTED = frozenset(("alt", "hidden", "href", "start", "style"))
+_WANTED = frozenset(("alt", "hidden", "href", "role", "start", "style"))
 _COMMENT_END = re.compile(r"--!?>")
 # No character has such a number, and Python refuses to read one of more than 4,300 digits.
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9a-fA-F]{8,}+);?")
@@ -192,4 +192,6 @@ class _Hiding:
 
 
 def _is_hidden(attributes: Attributes) -> bool:
-    return "hidden" in attributes or _NOT_SHOWN.search(attributes.get("style", "")) is not None
+    if "hidden" in attributes or attributes.get("role", "").strip().lower() == "navigation":
+        return True
+    return _NOT_SHOWN.search(attributes.get("style", "")) is not None

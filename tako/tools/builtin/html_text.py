@@ -10,6 +10,7 @@
 | pre, code                   | the very text between fences of backticks; `code`                  |
 | tr, td                      | a line, with ` | ` between the cells                               |
 | img                         | `[image: alt]`                                                     |
+| sup                         | `^`, for 10 to the 6th is not 106                                  |
 | hidden, script, nav, svg... | nothing; see html_scan.py                                          |
 
 A page goes through three hands: `scan` says where its tags are, the Reader what they mean, and the
@@ -31,7 +32,7 @@ from urllib.parse import urljoin
 
 from tako.tools.builtin.html_scan import Attributes, scan, unescaped
 
-__all__ = ["html_to_text"]
+__all__ = ["html_to_text", "is_title_alone"]
 
 MOST_TEXT = 10_000_000
 """Characters of text that one page may become."""
@@ -48,6 +49,7 @@ MOST_INDENTED = 10_000
 PIECES_BETWEEN_CHECKS = 1_000
 A_LONG_PIECE = 10_000
 
+_TITLE = "Title: "
 _SPACE, _LINE, _PARAGRAPH = 1, 2, 3
 _GAPS = ("", " ", "\n", "\n\n")
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
@@ -63,7 +65,7 @@ _BLOCKS = {
 }  # fmt: skip
 _KNOWN = frozenset(
     (*_BLOCKS, *_HEADINGS, *_LISTS, "a", "base", "blockquote", "br", "code", "dd", "hr", "img", "li", "pre",
-     "td", "th", "title", "tr")
+     "sup", "td", "th", "title", "tr")
 )  # fmt: skip
 """All elements that mean something; most tags of a page are others."""
 _LINES_OF_CODE = frozenset(("div", "li", "p", "tr"))
@@ -93,13 +95,18 @@ def html_to_text(
     return reader.finish(most)
 
 
+def is_title_alone(text: str) -> bool:
+    """Whether a page's text is its title and no more, as of a page that its scripts would fill."""
+    return text.startswith(_TITLE) and "\n" not in text
+
+
 class _Writer:
     """Words, and what stands before and between them.
 
     gap       what is between the last words and the next
     indent    what each line begins with
     marker    what a block begins with; until there are words in it, it has no other gap
-    opening   what the next words are opened with: "[" of a link, "`" of code
+    opening   what the next words are opened with: "[" of a link, "`" of code, "^" of what stands raised
     """
 
     __slots__ = ("_lines", "_parts", "gap", "indent", "marker", "marker_indent", "opening", "size")
@@ -179,6 +186,8 @@ class _Reader:
         self._numbers: list[int] = []
         """The next item of each list, 0 where they have no numbers."""
         self._cells = 0
+        self._row_began_at = 0
+        """The size of the text before the row."""
 
     def text(self, text: str) -> None:
         if self._title_is == "read":
@@ -199,8 +208,8 @@ class _Reader:
             return
         elif name == "a":
             self._open_link(attributes.get("href", ""))
-        elif name in _BLOCKS:
-            self._break(_BLOCKS[name])
+        elif name in _BLOCKS:  # a paragraph does not part its row from the one before
+            self._break(_LINE if writer.size == self._row_began_at else _BLOCKS[name])
         elif name in _HEADINGS:
             self._break(_PARAGRAPH)
             writer.mark(_HEADINGS[name])
@@ -211,7 +220,7 @@ class _Reader:
         elif name in ("td", "th"):
             self._cell()
         elif name in ("tr", "dd"):
-            self._cells = 0
+            self._cells, self._row_began_at = 0, writer.size
             writer.marker = ""
             self._break(_LINE)
             if name == "dd":
@@ -228,6 +237,8 @@ class _Reader:
         if name == "code" and not self._in_code:
             self._in_code = True
             self.writer.opening += "`"
+        elif name == "sup" and "^" not in self.writer.opening:
+            self.writer.opening += "^"
         elif name == "img" and (alt := attributes.get("alt", "").strip()):
             self.writer.words(f"[image: {alt}]")
         elif name == "hr":
@@ -251,9 +262,13 @@ class _Reader:
             self._break(_BLOCKS[name])
         elif name == "code":
             self._close_code()
+        elif name == "sup":
+            self.writer.close("^", "")
         elif name in _HEADINGS or name in ("li", "dd", "tr"):
             self.writer.marker = ""
             self._break(_PARAGRAPH if name in _HEADINGS else _LINE)
+            if name == "tr" and self.writer.size > self._row_began_at:
+                self.writer.gap = _LINE  # a paragraph in its last cell does not part the rows
         elif name in _LISTS or name == "blockquote":
             self._leave(name)
 
@@ -264,7 +279,7 @@ class _Reader:
         if self.writer.size > most:
             text = f"{text[:most]}\n\n[... the page goes on; {most:,} characters of it are read ...]"
         title = " ".join(self._title.split())
-        return f"Title: {title}\n\n{text}".rstrip() if title else text
+        return f"{_TITLE}{title}\n\n{text}".rstrip() if title else text
 
     def _break(self, gap: int) -> None:
         self._close_inline()
@@ -323,7 +338,8 @@ class _Reader:
             if writer.marker.endswith("| "):
                 writer.marker = (writer.marker + "| ")[:MOST_OF_A_MARKER]
             else:
-                writer.gap = _SPACE
+                if writer.size > self._row_began_at:  # a paragraph in a cell does not end the line
+                    writer.gap = _SPACE
                 writer.mark("| ")
         self._cells += 1
 

@@ -26,6 +26,8 @@ from typing import Final
 __all__ = ["BadPattern", "Level", "PathPatterns", "Segment", "expand_braces", "parse_pattern"]
 
 LONGEST_PATTERN: Final = 1_000
+LONGEST_BRACED: Final = 10_000
+"""Characters of a pattern before its braces are expanded."""
 MOST_ALTERNATIVES: Final = 256
 MOST_NESTED_BRACES: Final = 10
 MOST_LEVELS: Final = 4_096
@@ -180,8 +182,7 @@ def parse_pattern(pattern: str) -> Row:
 
     A `**` that is not a whole segment is a `*`; one at the end stands for at least one name.
     """
-    if len(pattern) > LONGEST_PATTERN:
-        raise BadPattern(f"it has {len(pattern):,} characters; use at most {LONGEST_PATTERN:,}")
+    _require_length(pattern, LONGEST_PATTERN)
     row: list[Segment | None] = []
     tokens: list[object] = []
     at, end = 0, len(pattern)
@@ -212,6 +213,11 @@ def parse_pattern(pattern: str) -> Row:
             tokens = []
     row.append(_segment(tokens))
     return (*row, Segment([STAR])) if row[-1] is None else tuple(row)
+
+
+def _require_length(pattern: str, most: int) -> None:
+    if len(pattern) > most:
+        raise BadPattern(f"it has {len(pattern):,} characters; use at most {most:,}")
 
 
 def _segment(tokens: list[object]) -> Segment | None:
@@ -285,18 +291,22 @@ def expand_braces(pattern: str, depth: int = 0) -> list[str]:
     """
     if depth > MOST_NESTED_BRACES:
         raise BadPattern(f"braces are nested more than {MOST_NESTED_BRACES} deep")
-    opened, commas, closed = _braces(pattern)
-    if opened < 0:
-        return [pattern]
-    rests = expand_braces(pattern[closed + 1 :], depth)
-    cuts = [opened, *commas, closed]
-    inner = [pattern[start + 1 : end] for start, end in pairwise(cuts)]
-    heads = [option for part in inner for option in expand_braces(part, depth + 1)]
-    if len(heads) * len(rests) > MOST_ALTERNATIVES:
-        raise BadPattern(f"its braces stand for more than {MOST_ALTERNATIVES} patterns; use fewer")
-    if not commas:
-        heads = [f"\\{{{option}\\}}" for option in heads]
-    return [f"{pattern[:opened]}{head}{rest}" for head in heads for rest in rests]
+    _require_length(pattern, LONGEST_BRACED)
+    made = [""]
+    while True:
+        opened, commas, closed = _braces(pattern)
+        if opened < 0:
+            return [begun + pattern for begun in made]
+        cuts = [opened, *commas, closed]
+        inner = [pattern[start + 1 : end] for start, end in pairwise(cuts)]
+        options = [option for part in inner for option in expand_braces(part, depth + 1)]
+        if len(made) * len(options) > MOST_ALTERNATIVES:
+            raise BadPattern(f"its braces stand for more than {MOST_ALTERNATIVES} patterns; use fewer")
+        if not commas:
+            options = [f"\\{{{option}\\}}" for option in options]
+        made = [f"{begun}{pattern[:opened]}{option}" for begun in made for option in options]
+        _require_length(made[0], LONGEST_PATTERN)
+        pattern = pattern[closed + 1 :]
 
 
 def _braces(pattern: str) -> tuple[int, list[int], int]:

@@ -8,7 +8,9 @@ parsed form. A search in a line of n characters takes at most about
 
 | part                          | ways                                | degree        | length     |
 |-------------------------------|-------------------------------------|---------------|------------|
-| a character, a set, an anchor | 1                                   | 0             | 1          |
+| a character, an anchor        | 1                                   | 0             | 1          |
+| a set                         | 1                                   | 0             | its ranges |
+| a group, a look around        | its own                             | its own       | some more  |
 | one after the other           | multiplied                          | added         | added      |
 | one or the other              | added                               | the largest   | added      |
 | repeated, at most m times     | to the power of m, times the counts | times m       | times m    |
@@ -21,6 +23,8 @@ That gives the longest line for which the steps stay below STEPS, which take som
 Shorter lines are searched in this process; longer ones, and with an endless pattern all lines, in a
 child process, which is killed when the time is used up or the call cancelled (see regex_child.py).
 
+A pattern whose sets take long to compile, and one with a line end, which no line holds, are refused.
+
 Invariants. Whatever the pattern and the lines, `search` ends by the deadline, and within hundredths of a
 second of a cancel. Nothing is left behind by a `LineSearch` that was closed. A literal that every match
 must hold is looked for first, which costs next to nothing.
@@ -31,7 +35,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from re import _constants as kinds  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -48,8 +52,16 @@ STEPS: Final = 4_000_000
 ORDINARY_LENGTH: Final = 32
 """Length of a pattern that STEPS has in mind; only more is weighed."""
 LONGEST_PATTERN: Final = 2_000
+WIDEST_SETS: Final = 1_000_000
+"""Characters in the ranges of all sets: compiling looks at each of them, and nothing can stop it."""
+RANGE_LENGTH: Final = 2
+"""What each range or category of a set adds: a character is compared with one after the other."""
+GROUP_LENGTH: Final = 3
+"""What a group adds: where it begins and ends is kept, and kept again at each turn of a repeat."""
 MANY: Final = 10**9
 """More ways than anybody could try."""
+LAST_LISTED: Final = 0xFFFF
+"""Characters above this are compared with the range as a whole."""
 OFTEN: Final = 1_000
 """Repeats of so many count as without end."""
 BATCH: Final = 1_000_000
@@ -107,14 +119,16 @@ def _weigh(items: Iterable[tuple[Any, Any]]) -> Weight:
 
 
 def _weigh_one(kind: Any, value: Any) -> Weight:
+    if kind is kinds.IN:
+        return Weight(length=RANGE_LENGTH * len(value))
     if kind in ONE_CHARACTER or kind is kinds.AT:
         return Weight()
     if kind is kinds.SUBPATTERN:
-        return _weigh(value[3])
+        return _weigh_group(value[3])
     if kind is kinds.ATOMIC_GROUP:
-        return _weigh(value)
+        return _weigh_group(value)
     if kind is kinds.ASSERT or kind is kinds.ASSERT_NOT:
-        return _weigh(value[1])
+        return _weigh_group(value[1])
     if kind is kinds.BRANCH:
         weights = [_weigh(branch) for branch in value[1]]
         return Weight(
@@ -125,6 +139,11 @@ def _weigh_one(kind: Any, value: Any) -> Weight:
     if kind in REPEATS:
         return _weigh_repeat(*value)
     return Weight(degree=1) if kind is kinds.GROUPREF else ENDLESS
+
+
+def _weigh_group(items: Any) -> Weight:
+    weight = _weigh(items)
+    return replace(weight, length=weight.length + GROUP_LENGTH)
 
 
 def _weigh_repeat(least: int, most: int, body: Any) -> Weight:
@@ -188,10 +207,9 @@ class LineSearch:
                 f"pattern: {len(pattern):,} characters are too many; use at most {LONGEST_PATTERN:,}"
             )
         source = re.escape(pattern) if fixed else pattern
-        compiled = _compile(source, ignore_case=ignore_case)
+        compiled, weight, literal = _compile(source, ignore_case=ignore_case)
         self._search = compiled.search
-        self._longest = weigh(source, ignore_case=ignore_case).longest_line
-        literal = literal_of(source)
+        self._longest = weight.longest_line
         folds = bool(compiled.flags & re.IGNORECASE)
         self._literal = "" if folds else literal
         # Without regard to case, other characters may stand for a letter, but none of ASCII do.
@@ -256,9 +274,16 @@ def _line(hit: Hit) -> int:
     return hit.line
 
 
-def _compile(source: str, *, ignore_case: bool) -> re.Pattern[str]:
+def _compile(source: str, *, ignore_case: bool) -> tuple[re.Pattern[str], Weight, str]:
+    """The pattern, its weight and its literal; raises ToolError for what is no pattern, or a useless one."""
     try:
-        return re.compile(source, re.IGNORECASE if ignore_case else 0)
+        if _width(_parse(source, ignore_case=ignore_case)) > WIDEST_SETS:
+            raise ToolError(
+                "pattern: its sets, such as [a-z], have too many characters between them; "
+                r"use fewer, or \w and \W"
+            )
+        compiled = re.compile(source, re.IGNORECASE if ignore_case else 0)
+        weight, literal = weigh(source, ignore_case=ignore_case), literal_of(source)
     except re.error as error:
         place = "" if error.pos is None else f" at character {error.pos + 1}: {_around(source, error.pos)}"
         raise ToolError(
@@ -269,6 +294,19 @@ def _compile(source: str, *, ignore_case: bool) -> re.Pattern[str]:
         raise ToolError(
             "pattern: it repeats too often or is nested too deeply; write a simpler one"
         ) from error
+    if "\n" in literal:
+        raise ToolError(
+            "pattern: it holds a line end, and lines are searched one at a time; search for one of the lines"
+        )
+    return compiled, weight, literal
+
+
+def _width(part: Any) -> int:
+    """How many characters the ranges in a parsed pattern have."""
+    if isinstance(part, tuple) and part and part[0] is kinds.RANGE:
+        low, high = part[1]
+        return max(0, min(int(high), LAST_LISTED) - int(low))
+    return sum(map(_width, part)) if isinstance(part, list | tuple | parser.SubPattern) else 0
 
 
 def _around(source: str, position: int) -> str:

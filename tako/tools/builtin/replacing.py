@@ -10,19 +10,22 @@
 | it takes the name                       | our file is removed; nothing was changed            |
 
 Invariants. Whoever opens the name gets the old file or the new one, whole, whatever happens to us, and
-however many replace it at once. After an error or a cancel no file of ours is left. What the new file does
-not take over: other hard links to the old one, extended attributes, and the bits that make a program run
-as its owner.
+however many replace it at once. Between the last look at the old one and the new name no other tool of this
+process comes, though another process may. The mode gives nobody but us more than the old one did. After an
+error or a cancel no file of ours is left. What the new file does not take over: other hard links to the old
+one, extended attributes, and the bits that make a program run as its owner.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from itertools import count
+from threading import Lock
 
 from tako.cancellation import CancellationToken
 from tako.errors import ToolError
-from tako.tools.builtin.directory import Directory, explained, shown
+from tako.tools.builtin.directory import explained, shown
 from tako.tools.builtin.workspace import Place
 
 __all__ = ["CHUNK", "replace_file", "signature"]
@@ -33,6 +36,10 @@ TRIES = 100
 """Names that are tried for the new file; taken ones are left from a process that was killed."""
 
 _numbers = count(1)
+_turn = Lock()
+"""So that no other tool of this process comes between the last look at a file and its replacement."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_turn.acquire, after_in_parent=_turn.release, after_in_child=_turn.release)
 
 
 def signature(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -53,7 +60,8 @@ def replace_file(
     old file is what it was.
     """
     old = _replaceable(place)
-    name, descriptor = _new_file(place.directory)
+    # Until it has the mode of the old one, what may have been secret in that is for nobody else to open.
+    name, descriptor = _new_file(place, 0o666 if old is None else 0o600)
     try:
         try:
             with explained(place.path):
@@ -64,9 +72,10 @@ def replace_file(
         finally:
             os.close(descriptor)
         cancel.raise_if_cancelled()
-        if expected is not None:
-            _require_unchanged(place, expected)
-        place.directory.rename(name, place.name)
+        with _turn:
+            if expected is not None:
+                _require_unchanged(place, expected)
+            place.directory.rename(name, place.name)
     except BaseException:
         place.directory.remove_file(name)
         raise
@@ -86,25 +95,28 @@ def _replaceable(place: Place) -> os.stat_result | None:
         os.close(descriptor)
 
 
-def _new_file(directory: Directory) -> tuple[str, int]:
+def _new_file(place: Place, mode: int) -> tuple[str, int]:
     for _ in range(TRIES):
         name = f".tako-{os.getpid()}-{next(_numbers)}.tmp"
-        descriptor = directory.create_file(name)
+        descriptor = place.directory.create_file(name, mode, meant_for=place.name)
         if descriptor is not None:
             return name, descriptor
-    raise ToolError(f"{shown(directory.path)}: it is full of files named .tako-*.tmp; remove them first")
+    raise ToolError(
+        f"{shown(place.directory.path)}: it is full of files named .tako-*.tmp; remove them first"
+    )
 
 
 def _take_over(descriptor: int, old: os.stat_result) -> None:
     if not hasattr(os, "fchown"):
         return  # Windows has neither owners nor modes of this kind
-    new = os.fstat(descriptor)
-    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
-        try:
-            os.fchown(descriptor, old.st_uid, old.st_gid)
-        except PermissionError:
-            pass  # it becomes ours, as it would with any editor that saves this way
-    os.fchmod(descriptor, old.st_mode & 0o777)
+    for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
+        with suppress(OSError):  # then it becomes ours, as it would with any editor that saves this way
+            os.fchown(descriptor, owner, group)
+    mode = old.st_mode & 0o777
+    if os.fstat(descriptor).st_gid != old.st_gid:
+        mode &= 0o707 | (mode & 0o007) << 3  # another group may do no more than everybody might
+    with suppress(OSError):  # some file systems have no modes
+        os.fchmod(descriptor, mode)
 
 
 def _write(descriptor: int, data: bytes, cancel: CancellationToken) -> None:

@@ -12,18 +12,22 @@ Invariants. `pump` and `stop` are called by one thread at a time, not always the
 in a signal handler. The watcher is a thread of its own because nobody may be pumping: whoever reads the
 progress can take all the time he likes, and a fork bomb would not wait for him. What the command writes is
 held back by the pipe then, and everywhere else by the bounds of Excerpt. In a process that was forked off
-from ours while a command ran, `close` closes the files and nothing else: the command is not its child.
+from ours while a command ran, the command is left alone and the files are closed: it is not its child.
+A command ends with its program, unless that is killed: nobody is left then to stop it.
+No step but the start needs a new file, so that in a program which has none left a command can be stopped.
 
 The output is one pipe for stdout and stderr: only so does their order stay as it was. In a program that
-ignores SIGCHLD the exit code of a command is lost, and counts as 0, as everywhere in `subprocess`.
+ignores SIGCHLD, or collects all its children, the exit code of a command may be lost, and is None then.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,6 +104,8 @@ class RunningCommand:
         self._limits, self._timeout = limits, timeout
         self._is_stopped, self._output_ended = False, False
         self._ended_at: float | None = None
+        self._code: int | None = None
+        self._is_reaped = False
         self._kill_at = float("inf")
         self._pause = 0.001
         self._over = threading.Event()
@@ -112,20 +118,23 @@ class RunningCommand:
         self._family = Family(self._popen.pid, mark, strangers)
         self._has_census = bool(strangers)
         self._watcher = threading.Thread(target=self._watch, name="tako-bash", daemon=True)
+        atexit.register(self._end_with_the_program)
         try:
             self._watcher.start()
         except BaseException:  # no thread to be had, or Ctrl-C
             self._family.signal(signal.SIGKILL)
             self._popen.wait()
             self._close_files()
+            atexit.unregister(self._end_with_the_program)
             raise
 
     def _start(
         self, arguments: Sequence[str], directory: str, environ: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
-        self._pipe, writer = os.pipe()
-        self._wake_reader, self._wake_writer = os.pipe()
+        self._pipe = self._wake_reader = self._wake_writer = writer = -1
         try:
+            self._pipe, writer = os.pipe()
+            self._wake_reader, self._wake_writer = os.pipe()
             for file in (self._pipe, self._wake_reader, self._wake_writer):
                 os.set_blocking(file, False)
             return subprocess.Popen(
@@ -141,11 +150,14 @@ class RunningCommand:
             self._close_files()
             raise
         finally:
-            os.close(writer)
+            if writer >= 0:
+                os.close(writer)
 
     @property
-    def exit_code(self) -> int:
-        """Of a closed command; negative is the signal that ended it."""
+    def exit_code(self) -> int | None:
+        """Of a closed command; negative is the signal that ended it, None if somebody else collected it."""
+        if self._is_reaped or self._code is not None:
+            return self._code
         code = self._popen.returncode
         return -signal.SIGKILL if code is None else code
 
@@ -172,6 +184,8 @@ class RunningCommand:
 
     def stop(self, grace: float) -> None:
         """End everything that is left of it: TERM, after the grace KILL. A cancel makes the grace short."""
+        if self._owner != os.getpid():
+            return
         self._is_stopped = True
         self._over.set()
         self.was_cut_short = self.is_cancelled and not self._has_ended()
@@ -181,7 +195,7 @@ class RunningCommand:
         if not is_over:
             self._family.signal(signal.SIGTERM)
             is_over = self._wait_for_end(grace)
-        if not self._has_census:
+        if not self._has_census or not processes():
             self._family.signal(signal.SIGKILL)  # nobody knows who is left
         end = monotonic() + KILL_WAIT
         while not is_over and monotonic() < end:
@@ -192,7 +206,7 @@ class RunningCommand:
     def close(self) -> None:
         """Stop what is not stopped, reap it, and give back all that it held."""
         try:
-            if self._owner == os.getpid():
+            if self._owner == os.getpid() and not sys.is_finalizing():
                 if not self._is_stopped:
                     self.stop(CANCEL_GRACE)
                 self._watcher.join()
@@ -202,6 +216,7 @@ class RunningCommand:
             pass  # it cannot be killed; `subprocess` reaps it when it can
         finally:
             self._close_files()
+            atexit.unregister(self._end_with_the_program)
 
     def _close_files(self) -> None:
         with self._wake_lock:
@@ -228,24 +243,34 @@ class RunningCommand:
 
     def _has_ended(self) -> bool:
         """It is not reaped by this, where the system can do that: its number stays its own."""
+        if self._code is not None or self._is_reaped:
+            return True
         if self._popen.returncode is not None or not hasattr(os, "waitid"):
             return self._popen.poll() is not None
         try:
-            return os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            ended = os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
-            return True  # whoever collects all children of this program was here first
+            self._is_reaped = True  # whoever collects all children of this program was here first
+            return True
+        if ended is not None:
+            self._code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        return ended is not None
 
     def _wait_for_end(self, seconds: float) -> bool:
         """Take output until nobody is alive; False if somebody is when the time is over. A cancel hurries."""
         began = monotonic()
         while True:
             self._read()
-            self._alive = tuple(member.name for member in self._family.look() if not member.is_zombie)
+            self._alive = self._names()
             if not self._alive and self._has_ended():
                 return True
             if monotonic() >= began + (min(seconds, CANCEL_GRACE) if self.is_cancelled else seconds):
                 return False
             _wait_for([] if self._output_ended else [self._pipe], 0.002)
+
+    def _names(self) -> tuple[str, ...]:
+        """Who is alive."""
+        return tuple(member.name for member in self._family.look() if not member.is_zombie)
 
     def _condemn(self, verdict: str, grace: float) -> None:
         """Say why it has to end, once, and send the first signal."""
@@ -284,12 +309,18 @@ class RunningCommand:
             )
         return None
 
+    def _end_with_the_program(self) -> None:
+        """The interpreter ends while a command runs, in a thread that does not hold it up."""
+        if self._owner == os.getpid():
+            self._condemn("was stopped because the program ended", 0.0)
+
     def _end_in_time(self) -> None:
         """The time is over: also for those whom a command left behind that ended before."""
         if not self._has_ended():
             self._condemn(f"timed out after {round(self._timeout * 1000):,} ms", TERM_GRACE)
         else:
-            left = tuple(member.name for member in self._family.signal(signal.SIGKILL))
+            left = self._names()
+            self._family.signal(signal.SIGKILL)
             self.left_behind = self.left_behind or left
 
 
@@ -301,7 +332,9 @@ def _marks(environ: Mapping[str, str], mark: str) -> str:
 
 def _wait_for(files: Sequence[int], seconds: float) -> None:
     """Until there is something to read, at most so long. The selector is bound to no thread and no loop."""
-    with selectors.DefaultSelector() as selector:
+    # A poll needs no file of its own, as epoll does. Gevent takes it away and has its own as the default.
+    kind = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+    with kind() as selector:
         for file in files:
             selector.register(file, selectors.EVENT_READ)
         selector.select(seconds)

@@ -88,7 +88,7 @@ def grep_tool(workspace: Workspace, *, seconds: float = SECONDS) -> Tool:
             fixed: The pattern is plain text, no regular expression
             include_ignored: Also search what .gitignore files ignore
         """
-        files = _patterns("**" if glob is None else glob if "/" in glob else f"**/{glob}", "glob")
+        files = _patterns("**" if not glob else glob if "/" in glob else f"**/{glob}", "glob")
         walk = _walk(workspace, call, path, files, seconds, include_ignored=include_ignored)
         with LineSearch(
             pattern, ignore_case=ignore_case, fixed=fixed, cancel=call.cancel, deadline=walk.deadline

@@ -34,8 +34,8 @@ from tako.tools.builtin.workspace import Workspace
 
 __all__ = ["Found", "Limits", "Walk"]
 
-LONGEST_RULES: Final = 1_000_000
-"""Bytes of a .gitignore that are read."""
+LONGEST_RULES: Final = 250_000
+"""Bytes of a .gitignore that are read; so many may take a second or two, and cannot be interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,9 @@ class Walk:
             return ignored  # not a repository, or a worktree, whose .git is a file
 
     def _with_rules_of(self, directory: Directory, ignored: Ignored, name: str = ".gitignore") -> Ignored:
+        self._cancel.raise_if_cancelled()
+        if self._is_out_of_time():
+            return ignored
         try:
             descriptor = directory.open_file(name)
         except ToolError as error:
@@ -191,8 +194,11 @@ class Walk:
             return ignored
         with open(descriptor, "rb") as file:
             text = file.read(LONGEST_RULES + 1)
-        rules = IgnoreRules(text[:LONGEST_RULES])
-        self._cut_rules += rules.cut or len(text) > LONGEST_RULES
+        is_cut = len(text) > LONGEST_RULES
+        if is_cut:  # half a rule may mean much more than a whole one
+            text = text[:LONGEST_RULES].rpartition(b"\n")[0]
+        rules = IgnoreRules(text)
+        self._cut_rules += rules.cut or is_cut
         return ignored.with_rules(rules)
 
     def _enter(self, here: _Visit, name: str, depth: int) -> _Visit | None:
@@ -217,6 +223,10 @@ class Walk:
         ignored, level = here.ignored, here.level
         for entry in entries:
             name, kind = entry.name, entry.kind
+            # Looked at for each name: against thousands of rules one alone may take hundredths of a second.
+            self._cancel.raise_if_cancelled()
+            if self._is_out_of_time():
+                return
             if name == ".git":
                 continue
             if kind == "directory":
@@ -227,8 +237,6 @@ class Walk:
             elif (kind == "file" or kind == "link") and level.matches(name):
                 if name in ignored:
                     self.ignored += 1
-                elif self._is_out_of_time():
-                    return
                 else:
                     yield Found(here.directory, name, kind, here.prefix)
         here.waiting.reverse()

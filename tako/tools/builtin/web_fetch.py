@@ -40,7 +40,7 @@ from tako.errors import InvalidInput, ProtocolError, TimedOut, ToolError, Transp
 from tako.fetching import Fetched, UrlPolicy, checked_headers, fetch_any
 from tako.parts import DocumentPart, ImagePart, image_type
 from tako.tools.builtin.charsets import decode
-from tako.tools.builtin.html_text import html_to_text
+from tako.tools.builtin.html_text import html_to_text, is_title_alone
 from tako.tools.output import ToolOutput
 from tako.tools.tool import Tool
 
@@ -50,6 +50,8 @@ WEB = UrlPolicy(timeout_secs=30.0, max_bytes=5 * 1024 * 1024, max_redirects=5)
 """What may be fetched unless the program says otherwise."""
 MOST_OF_AN_ERROR = 2_000
 """Characters of what an error's page says."""
+MOST_OF_A_URL = 200
+"""Characters of a URL that the model gets to read."""
 ROOM_FOR_NOTES = 1_000
 LOOKED_AT = 1_024
 """Bytes by which the type is guessed, where the server does not say."""
@@ -100,6 +102,9 @@ def web_fetch(
         ] = None,
         start: Annotated[int, Field(description="Where in the text to begin, to read on", ge=0)] = 0,
     ) -> Flow[ToolOutput]:
+        url = url.strip()
+        if "://" not in url:
+            raise ToolError(f"{url[:MOST_OF_A_URL]!r} is no whole URL; it must start with https://")
         try:
             asked = checked_headers(headers or {})
             more = tuple(header for header in asked if header[0].lower() not in taken)
@@ -126,6 +131,8 @@ def _read(found: Fetched, start: int, most: int, policy: UrlPolicy) -> Flow[Tool
         return _refusal(found, text)
     if mime in _HTML or _is_text(mime):
         text = yield from _text_of(found, mime)
+        if not found.data:
+            return ToolOutput(f"[the answer of {_shown(found)} is empty: HTTP {found.status}, no bytes]")
         return ToolOutput(_piece(text, found, start, most, policy))
     if mime.startswith("image/") and image_type(found.data) == mime:
         data = _whole(found, policy)
@@ -190,7 +197,7 @@ def _piece(text: str, found: Fetched, start: int, most: int, policy: UrlPolicy) 
         notes.append(f"[the URL redirects to {_shown(found)}, where this was found]")
     if start >= len(text) and text:
         notes.append(f"[the text has {len(text)} characters; there is nothing at {start}]")
-    elif not text.strip():
+    elif not text.strip() or is_title_alone(text):
         notes.append("[the page has no text; what it shows may be made by its scripts, or be pictures]")
     elif end < len(text):
         notes.append(f"[characters {start}-{end} of {len(text)}; call again with start={end}]")
@@ -227,4 +234,4 @@ def _described(found: Fetched, mime: str) -> str:
 
 def _shown(found: Fetched) -> str:
     """Where it was found, without what may be a signature."""
-    return found.url.partition("?")[0][:200]
+    return found.url.partition("?")[0][:MOST_OF_A_URL]

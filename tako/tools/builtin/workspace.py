@@ -233,6 +233,10 @@ class _Walk:
 def _require_path(path: str) -> None:
     if not path:
         raise ToolError("the path is empty; name a file")
+    if path == "~" or path.startswith("~/"):
+        raise ToolError(
+            f"{shown(path)}: ~ is not expanded; write the path in full, or ./~ for a file of this name"
+        )
     if "\0" in path:
         raise ToolError(f"{shown(path)}: a path cannot hold a NUL character")
     if len(path) > PATH_LIMIT:

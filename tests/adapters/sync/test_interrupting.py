@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from tako.cancellation import CancellationToken
 from tako.effects import Call, Emit, Flow, Gather, OnError, Receive, Resolve, Send, Sleep, Succeeded, Within
 from tako.errors import Cancelled, Interrupted, InvalidInput, TimedOut
 from tako.testing.vendor import Answer, Pause, ScriptedVendor
 from tako_io_sync import Runtime
+from tako_io_sync._watchdog import Watch, Watchdog
 from tako_io_sync.loopback import LoopbackServer
 from tests.adapters.sync.kit import (
     Cancelling,
@@ -175,6 +177,81 @@ def test_children_that_wait_for_their_turn_never_start(runtime: Runtime, on_erro
         gather = one(Gather(tuple(child(number) for number in range(5)), 2, on_error))
         assert len(runtime.run(interruptible(gather, token)).partial) == 5
     assert sorted(started) == [0, 1]
+
+
+def test_interrupted_while_the_consumer_has_an_event_no_child_starts_any_more(runtime: Runtime) -> None:
+    """Nobody waits then, so nobody can be woken: the next wait has to look."""
+    started: list[int] = []
+
+    def child(number: int) -> Flow[None]:
+        started.append(number)
+        yield Emit((number,))
+        yield Sleep(30)
+
+    token = CancellationToken()
+    gather = one(Gather((child(0), child(1)), 1, OnError.COLLECT))
+    with runtime.stream(interruptible(gather, token)) as events:
+        assert next(events) == 0
+        token.cancel()
+        assert list(events) == []
+        assert len(events.result.partial) == 2
+    assert started == [0]
+
+
+# A token that is cancelled at the worst moment, by what the arm itself calls there.
+
+
+def first_piece(url: str) -> Flow[bytes]:
+    head = yield Send(post(url))
+    data: bytes = yield Receive(head.exchange)
+    return data
+
+
+def test_interrupted_just_before_a_wait_begins(runtime: Runtime) -> None:
+    token = CancellationToken()
+
+    class Meddling(Watchdog):
+        def watch(self, deadline: float, callback: Callable[[], None]) -> Watch:
+            token.cancel()
+            return super().watch(deadline, callback)
+
+    runtime.watchdog = Meddling()
+    with LoopbackServer(ScriptedVendor(Answer(before=(Pause(30),)))) as server, nothing_left_behind():
+        start = time.monotonic()
+        part = one(Within(30, one(Send(post(server.url, read_timeout=2)))))
+        assert isinstance(runtime.run(interruptible(part, token)), Interrupted)
+        assert time.monotonic() - start < 1
+
+
+def test_interrupted_just_when_the_head_has_come() -> None:
+    """It belongs to nobody then: what it can be read from is closed."""
+    token = CancellationToken()
+
+    class Meddling(HTTPAdapter):
+        def send(self, *arguments: Any, **options: Any) -> requests.Response:
+            response = super().send(*arguments, **options)
+            token.cancel()
+            return response
+
+    with LoopbackServer(ScriptedVendor(Answer((b"one", Pause(30))))) as server, requests.Session() as session:
+        session.mount("http://", Meddling())
+        with Runtime(session) as runtime:
+            part = one(Send(post(server.url)))
+            assert isinstance(runtime.run(interruptible(part, token)), Interrupted)
+            wait_until(lambda: not server.open_connections, "the peer is still connected")
+
+
+def test_interrupted_just_when_a_piece_has_come() -> None:
+    token = CancellationToken()
+
+    class Meddling(Raw):
+        def read1(self, size: int, *, decode_content: bool) -> bytes:
+            token.cancel()
+            return self.read()
+
+    with requests.Session() as session, Runtime(session) as runtime:
+        session.mount("http://", Foreign(Meddling(b"one", b"two")))
+        assert isinstance(runtime.run(interruptible(first_piece("http://host/"), token)), Interrupted)
 
 
 class Late(CancellationToken):

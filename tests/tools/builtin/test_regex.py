@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -64,6 +64,16 @@ def later(seconds: float) -> float:
     return time.monotonic() + seconds
 
 
+def cpu_of(work: Callable[[], object]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+UNIT = min(cpu_of(lambda: re.search("[ab]*c", "a" * 2_000)) for _ in range(5))
+"""Two million steps: some thousandths of a second."""
+
+
 @pytest.fixture
 def token() -> Iterator[CancellationToken]:
     """A token; what listens to it must be gone in the end."""
@@ -93,16 +103,33 @@ def test_a_harmless_pattern_is_tried_here(pattern: str) -> None:
     assert weigh(pattern).longest_line >= 1_000
 
 
+FAR_RANGES = "".join(f"{chr(low)}-{chr(low + 1)}" for low in range(0x10000, 0x10000 + 2400, 4))
+FAR_LETTERS = "".join(map(chr, range(0x10000, 0x10000 + 7600, 4)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "longest"),
+    [
+        (f"[{FAR_RANGES}]*x", 400),  # each of 600 ranges is compared
+        (f"[^{FAR_LETTERS}]*x", 200),
+        ("(" * 200 + "a" + ")" * 200 + "*b", 500),  # 200 places are kept at each turn
+        ("()" * 900 + "(?:ab)*c", 300),
+        ("(?:" + "(?=)" * 400 + "a?){19}c", 1),
+    ],
+)
+def test_what_makes_each_step_dear_counts(pattern: str, longest: int) -> None:
+    """Each of these took seconds in this process while a set, a group and a look ahead cost nothing."""
+    assert weigh(pattern).longest_line <= longest
+
+
 @pytest.mark.parametrize(
     "pattern", [*HARMLESS, *SLOW, r"\w*\d", r"(?:a{0,9}){0,3}b", "a{0,500}b", "a?" * 12 + "b"]
 )
 @pytest.mark.parametrize("letter", ["a", "x", "1", " ", "import aaa"])
-def test_the_longest_line_takes_hundredths_of_a_second(pattern: str, letter: str) -> None:
+def test_the_longest_line_takes_no_more_steps_than_were_meant(pattern: str, letter: str) -> None:
     line = (letter * 5_000)[: min(5_000, weigh(pattern).longest_line)]
-    before = time.process_time()
-    re.search(pattern, line)
-    re.search(f"(?:{pattern})\0", line)
-    assert time.process_time() - before < 0.5
+    found = re.compile(pattern).search, re.compile(f"(?:{pattern})\0").search
+    assert cpu_of(lambda: [search(line) for search in found]) < 200 * UNIT
 
 
 @pytest.mark.parametrize(
@@ -205,7 +232,7 @@ def test_a_pattern_that_takes_for_ever_is_stopped_in_time(
         with pytest.raises(TookTooLong, match="it takes too long and was stopped; repeats inside repeats"):
             mine.hits([line], 1)
         process = mine._child._process
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "it would take for ever"
     assert process is not None and process.returncode == -9, "killed, and waited for"
 
 
@@ -230,7 +257,7 @@ def test_a_cancel_ends_a_search_at_once_and_leaves_no_process(token: Cancellatio
         with pytest.raises(Cancelled):
             mine.hits(["a" * 45_000 + "!"], 1)
     took = time.monotonic() - cancelled[0]
-    assert took < 0.1, took
+    assert took < 3, "the time that it has would be thirty seconds"
     assert process is not None and process.returncode == -9
     timer.join()
 
@@ -305,6 +332,10 @@ def test_a_child_that_dies_is_an_error_and_no_hang(token: CancellationToken) -> 
         ("a**", "multiple repeat at character 3: a*>>>*"),
         ("a{99999999999}", "it repeats too often"),
         ("(" * 1900, "nested too deeply"),
+        ("(" * 400 + "a" + ")" * 400, "nested too deeply"),
+        ("[\x01-\uffff]" * 390, "its sets, such as [a-z], have too many characters between them"),
+        ("one\ntwo", "lines are searched one at a time"),
+        (r"one\ntwo", "lines are searched one at a time"),
         ("a" * 3000, "3,000 characters are too many; use at most 2,000"),
     ],
 )
@@ -312,6 +343,12 @@ def test_a_bad_pattern_is_refused_with_the_place(token: CancellationToken, patte
     with pytest.raises(ToolError) as caught:
         search(pattern, token)
     assert words in str(caught.value)
+
+
+def test_sets_and_groups_in_plenty_are_searched(token: CancellationToken) -> None:
+    for pattern in ("(a)" * 30, "[\u4e00-\u9fff]" * 20 + "|" + "a" * 30, r"a\n?" * 30):
+        with search(pattern, token, fold=True) as mine:
+            assert mine.hits(["A" * 30], 1) == [Hit(0, 0, 30)]
 
 
 def test_plain_text_is_plain(token: CancellationToken) -> None:

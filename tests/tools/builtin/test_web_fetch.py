@@ -155,9 +155,18 @@ def test_what_cannot_be_read_is_named(mime: str | None, body: bytes, words: str)
     assert words in output.value
 
 
+def test_white_space_around_a_url_is_no_part_of_it() -> None:
+    assert Web(answer("here", "text/plain")).text(f"\n {URL} \n") == "here"
+
+
 def test_a_page_without_text_says_so() -> None:
-    for page in ("", "<script>render()</script>"):
+    for page in (
+        "<script>render()</script>",
+        "<title>App</title><noscript>Turn them on</noscript><div></div>",
+    ):
         assert "[the page has no text; what it shows may be made by its scripts" in Web(answer(page)).text()
+    assert "no text" not in Web(answer("<title>App</title>Here.")).text()
+    assert Web(answer("")).text() == "[the answer of https://a.test/docs/page is empty: HTTP 200, no bytes]"
 
 
 # Long pages.
@@ -282,7 +291,8 @@ REFUSED = [
     ("file:///etc/passwd", "must start with http:// or https://, not 'file'"),
     ("gopher://a.test/", "must start with http"),
     ("data:text/html,x", "must start with http"),
-    ("a.test/x", "must start with http"),
+    ("a.test/x", "'a.test/x' is no whole URL; it must start with https://"),
+    ("http://a.test/x", "is refused: it is not https; try https://"),
     ("https://", "no host"),
     ("https://user:secret@a.test/", "user or password"),
     ("https://a.test@127.0.0.1/", "user or password"),

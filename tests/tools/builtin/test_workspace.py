@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput, ToolError
-from tako.tools import builtin
+from tako.tools import ToolPolicy, builtin
 from tako.tools.builtin import Workspace
 from tako.tools.builtin.directory import Directory, kind_of
 from tests.tools.builtin.file_kit import refused, use
@@ -233,6 +235,8 @@ def test_a_bomb_of_links_is_an_error(root: Path) -> None:
         ("a\0b", "NUL"),
         ("x" * 300, "too long for the file system"),
         ("x" * 5000, "5,000 characters"),
+        ("~", "~ is not expanded; write the path in full"),
+        ("~/notes", "or ./~ for a file of this name"),
         ("nothing.txt", "does not exist"),
         ("top.txt/x", "no directory"),
         ("a", "is a directory"),
@@ -370,6 +374,38 @@ def test_the_defaults_are_six_tools_in_one_directory(root: Path) -> None:
     assert use(tools[0], file_path="top.txt") == "1\ttop"
     assert "leads out" in refused(tools[0], file_path="../secret.txt")
     assert use(builtin.defaults(root, confined=False)[0], file_path="../secret.txt") == "1\tsecret"
+
+
+@pytest.mark.parametrize(
+    "path", ["./src/a", "/project/src/a", "b/../src/a", "src/../secrets/a", "src//../../a"]
+)
+def test_an_allowing_pattern_lets_no_other_spelling_through(path: str) -> None:
+    assert ToolPolicy(allow=["write(file_path=src/**)"]).refusal("write", {"file_path": path})
+    assert ToolPolicy(deny=["write(file_path=**src**)"]).refusal("write", {"file_path": path})
+
+
+POORER = """
+import errno, os, sys
+for name in "O_NOFOLLOW O_DIRECTORY O_PATH O_NONBLOCK O_CLOEXEC O_NOCTTY fchown fchmod geteuid fork".split():
+    if hasattr(os, name):
+        delattr(os, name)
+del os.register_at_fork
+os.supports_dir_fd, os.supports_fd = set(), set()
+sys.modules.update(resource=None, fcntl=None, pwd=None, grp=None, termios=None)
+from tako.tools.builtin import Workspace, edit_tool, glob_tool, grep_tool, read_tool, write_tool
+from tests.tools.builtin.file_kit import refused, use
+workspace = Workspace(sys.argv[1])
+use(write_tool(workspace), file_path="new/f", content="one")
+use(edit_tool(workspace), file_path="new/f", old_string="one", new_string="two")
+assert use(read_tool(workspace), file_path="new/f") == "1\\ttwo"
+assert use(glob_tool(workspace), pattern="**/f").startswith("new/f")
+assert use(grep_tool(workspace), pattern="(t|t)+wo") == "new/f:1:two"
+assert "leads out" in refused(read_tool(workspace), file_path="../secret.txt")
+"""
+
+
+def test_a_system_that_has_less_has_the_same_tools(root: Path) -> None:
+    subprocess.run([sys.executable, "-c", POORER, str(root)], check=True, timeout=60)
 
 
 def test_the_options_of_bash_are_named_where_the_defaults_take_them() -> None:

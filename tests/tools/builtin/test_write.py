@@ -6,6 +6,8 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
 
 import pytest
 
@@ -13,7 +15,9 @@ from tako.cancellation import CancellationToken
 from tako.errors import Cancelled, ToolError
 from tako.tools import Tool
 from tako.tools.builtin import Workspace, replacing, write_tool
+from tako.tools.builtin.directory import Directory
 from tako.tools.builtin.replacing import CHUNK, replace_file, signature
+from tako.tools.builtin.workspace import Place
 from tako.tools.builtin.write import CONTENT_LIMIT
 from tests.tools.builtin.file_kit import names_in, refused, use
 
@@ -76,6 +80,66 @@ def test_the_owner_stays(tool: Tool, tmp_path: Path) -> None:
     use(tool, file_path="f", content="new")
     status = (tmp_path / "f").stat()
     assert (status.st_uid, status.st_gid, status.st_size) == (12345, 54321, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may be somebody else")
+@pytest.mark.parametrize(("before", "after"), [(0o640, 0o600), (0o674, 0o644), (0o666, 0o666)])
+def test_a_group_that_is_not_the_old_one_may_do_no_more_than_all(before: int, after: int) -> None:
+    with TemporaryDirectory() as folder:
+        os.chown(folder, 65534, 65534)
+        file = Path(folder, "f")
+        file.write_text("old")
+        os.chown(file, 65534, 4242)
+        file.chmod(before)
+        os.setegid(65534)
+        os.seteuid(65534)
+        try:
+            use(write_tool(Workspace(folder)), file_path="f", content="new")
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+        assert (file.stat().st_gid, stat.S_IMODE(file.stat().st_mode)) == (65534, after)
+
+
+def test_what_is_written_beside_an_old_file_is_nobody_elses_to_open(tmp_path: Path) -> None:
+    modes = []
+
+    class Watched(Directory):
+        def create_file(self, name: str, mode: int = 0o666, *, meant_for: str | None = None) -> int | None:
+            descriptor = super().create_file(name, mode, meant_for=meant_for)
+            assert descriptor is not None
+            modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+            return descriptor
+
+    (tmp_path / "f").write_text("secret")
+    (tmp_path / "f").chmod(0o604)
+    with Watched.at(str(tmp_path)) as directory:
+        replace_file(Place(directory, "f"), b"secret, too", CancellationToken())
+    assert modes == [0o600]
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o604
+
+
+def test_nobody_comes_between_the_last_look_and_the_new_name(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("old")
+    workspace = Workspace(tmp_path)
+
+    def write_late() -> None:
+        use(write_tool(workspace), file_path="f", content="written last")
+
+    other = Thread(target=write_late)
+
+    class Slow(Directory):
+        def rename(self, old: str, new: str) -> None:
+            other.start()
+            other.join(0.2)
+            super().rename(old, new)
+
+    status = workspace.status("f")
+    assert status is not None
+    with Slow.at(str(tmp_path)) as directory:
+        replace_file(Place(directory, "f"), b"edited", CancellationToken(), expected=signature(status))
+    other.join()
+    assert (tmp_path / "f").read_text() == "written last"
 
 
 def test_a_link_stays_and_its_file_is_written(tool: Tool, tmp_path: Path) -> None:
