@@ -108,8 +108,8 @@ class Session:
             system=EXPLORER,
             tools_allow=["read", "glob", "grep"],
             filter_tool_definitions=True,
+            read_only=True,
         )
-        explore.read_only = True  # as all that it may call
         propose_mode = Tool(self.desk.propose_mode, read_only=True)
         self.agent = SingleAgent(
             model,

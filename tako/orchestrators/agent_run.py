@@ -64,6 +64,7 @@ from tako.orchestrators.decisions import (
     Denied,
     PendingCall,
     Remembered,
+    denial,
     digest_of,
     with_arguments,
 )
@@ -150,6 +151,11 @@ class AgentRun:
         """What each run of a sub-agent has used, in the order of the calls."""
         order = sorted(self._sub_agents, key=lambda place: [int(number) for number in place.split(".")])
         return tuple([self._sub_agents[place] for place in order])
+
+    @property
+    def still_running(self) -> tuple[str, ...]:
+        """The tools that ignored their cancel and were left behind; below a sub-agent with their path."""
+        return tuple(self._still_running)
 
     @property
     def pending(self) -> tuple[PendingCall, ...]:
@@ -275,7 +281,7 @@ class AgentRun:
         if isinstance(decision, Answered):
             self.batch.answer(call.id, decision.result, is_error=decision.is_error)
         elif isinstance(decision, Denied):
-            self.batch.answer(call.id, f"denied: {decision.reason}", is_error=True)
+            self.batch.answer(call.id, denial(decision), is_error=True)
 
     def _answer_sub_agent(self, pending: PendingCall, decision: Decision) -> None:
         """Hand the answer on to the run that waits for it."""
@@ -293,7 +299,7 @@ class AgentRun:
             output=self._output,
             cost_usd=cost_usd,
             pending=self._pending,
-            still_running=tuple(self._still_running),
+            still_running=self.still_running,
             detail=self._detail,
             sub_agents=self.sub_agents,
             remembered=tuple(self.remembered),
@@ -446,7 +452,7 @@ class AgentRun:
             was_announced=batch.was_announced,
             unshown=tuple(batch.unshown),
             rejections=self._rejections,
-            still_running=tuple(self._still_running),
+            still_running=self.still_running,
             stop_reason=self._stop_reason,
             detail=self._detail,
         )

@@ -96,9 +96,8 @@ def _invoke(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flo
 
 def _part(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None) -> ToolResultPart:
     """The result as the model will read it, no longer than it may be."""
-    limit = scope.agent.tool_output_limit
-    if tool is not None and tool.max_output is not None:
-        limit = tool.max_output
+    limits = scope.agent.tool_output_limit, None if tool is None else tool.max_output
+    limit = min([one for one in limits if one is not None], default=None)
     if type(output) is not ToolOutput:
         result = output if limit is None else cut_result(output, limit)
         return ToolResultPart(id=call.id, name=call.name, result=result, is_error=False)

@@ -44,7 +44,17 @@ from tako.events import (
     ToolCallResult,
     TurnInterrupted,
 )
-from tako.models import AudioPart, ChatResponse, ImagePart, Message, Role, TextPart, ThinkingPart, VideoPart
+from tako.models import (
+    AudioPart,
+    ChatResponse,
+    ImagePart,
+    Message,
+    Role,
+    TextPart,
+    ThinkingPart,
+    ToolResultPart,
+    VideoPart,
+)
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.agent_steps import (
     Broken,
@@ -58,6 +68,7 @@ from tako.orchestrators.agent_steps import (
     Told,
 )
 from tako.orchestrators.batch import perform_batch
+from tako.orchestrators.gate import decided
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.scope import Scope, Show
 from tako.providers.base import Relay
@@ -127,12 +138,18 @@ def _begin(scope: Scope) -> Flow[None]:
     if scope.steered is not None:
         yield Call(scope.steered.begin, (run.run_id,))
     if scope.show is not None and (answered := run.take_unshown()):
-        yield scope.tell(
-            *[
-                ToolCallResult(run.step, part.name, part.id, part.result, part.is_error, part.content)
-                for part in answered
-            ]
+        yield scope.tell(*_answers(run, answered))
+
+
+def _answers(run: AgentRun, results: list[ToolResultPart]) -> list[OrchEvent]:
+    """What was decided from outside while nobody listened, and so became a result."""
+    events: list[OrchEvent] = []
+    for part in results:
+        events += (
+            decided(run.step, part.name, part.id, run.batch.decisions[part.id].decision),
+            ToolCallResult(run.step, part.name, part.id, part.result, part.is_error, part.content),
         )
+    return events
 
 
 def _closed(scope: Scope) -> RunResult[Any]:
@@ -207,7 +224,7 @@ def _heed(scope: Scope, end: TurnEnd) -> Flow[None]:
     """Do what the guards and the user want at the end of a turn."""
     if end.abort is not None:
         scope.run.feed(Broken("aborted", detail=end.abort))
-    yield from _deliver(scope, () if end.abort is not None else end.messages, end.events)
+    yield from _deliver(scope, end.messages, end.events)  # with an abort there are no messages
 
 
 def _deliver(scope: Scope, messages: tuple[Message, ...], events: tuple[OrchEvent, ...]) -> Flow[None]:

@@ -23,6 +23,7 @@ __all__ = [
     "Denied",
     "PendingCall",
     "Remembered",
+    "denial",
     "digest_of",
     "step_of_path",
     "with_arguments",
@@ -113,6 +114,11 @@ def with_arguments(call: ToolCallPart, decision: Decision | None) -> ToolCallPar
 def step_of_path(call: ToolCallPart) -> str:
     """How a path names the call that leads to a sub-agent."""
     return f"{call.name}:{call.id}"
+
+
+def denial(decision: Denied) -> str:
+    """What the model reads of it, whoever said no."""
+    return f"approval denied: {decision.reason}"
 
 
 def digest_of(call: ToolCallPart) -> str:

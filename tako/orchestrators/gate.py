@@ -29,7 +29,15 @@ from tako.effects import Call, Flow
 from tako.errors import Cancelled, InvalidInput
 from tako.events import ToolCallDecided
 from tako.models import Principal, ToolCallPart
-from tako.orchestrators.decisions import Answered, Approved, Decision, Denied, digest_of, with_arguments
+from tako.orchestrators.decisions import (
+    Answered,
+    Approved,
+    Decision,
+    Denied,
+    denial,
+    digest_of,
+    with_arguments,
+)
 from tako.orchestrators.scope import Scope
 from tako.tools.policy import EVERYTHING
 from tako.tools.tool import Tool, words_of
@@ -41,6 +49,7 @@ __all__ = [
     "Passed",
     "Refused",
     "Waits",
+    "decided",
     "is_refused",
     "is_wide_open",
     "needs_of",
@@ -182,9 +191,9 @@ def pass_gate(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Passed | Ref
     if decision is None:
         return Passed(call.args)
     if scope.show is not None:
-        yield scope.tell(_decided(scope, call, decision, by))
+        yield scope.tell(decided(scope.run.step, call.name, call.id, decision, by))
     if isinstance(decision, Denied):
-        return Refused(decision.reason if by != "approval" else f"approval denied: {decision.reason}")
+        return Refused(denial(decision) if by == "approval" else decision.reason)
     if isinstance(decision, Answered):
         return Refused(decision.result, decision.is_error)
     return Passed(edited.args)
@@ -225,6 +234,8 @@ def _ruling(scope: Scope, call: ToolCallPart, tool: Tool) -> _Ruling | None:
             word = scope.mode.gate(call, tool)
             if word is True:
                 return _Ruling(True, by)
+            if word is False:
+                word = f"the mode {scope.mode.name!r} does not allow this call"
     except Exception as error:
         word = f"the {by} failed ({words_of(error)}), and so no call is allowed"
     if word is not None:
@@ -260,11 +271,12 @@ def _ask(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Decision]:
     return answer
 
 
-def _decided(scope: Scope, call: ToolCallPart, decision: Decision, by: str) -> ToolCallDecided:
+def decided(step: int, name: str, id: str, decision: Decision, by: str = "approval") -> ToolCallDecided:
+    """The event that tells of a decision."""
     allowed = not isinstance(decision, Denied)
     reason = decision.reason if isinstance(decision, Denied) else ""
     if isinstance(decision, Answered):
         reason = "answered by somebody else"
     elif isinstance(decision, Approved) and decision.args is not None:
         reason = "with other arguments"
-    return ToolCallDecided(scope.run.step, call.name, call.id, allowed, by, reason)
+    return ToolCallDecided(step, name, id, allowed, by, reason)

@@ -196,6 +196,8 @@ class SingleAgent(Orchestrator[OutputT]):
             run = prompt
         else:
             run = self.start(prompt, **options)
+        if steering is not None:
+            _require_handle(steering)
         return conduct(Scope(self, run, _as_they_are if streaming else None, steering))
 
     def request(self, run: AgentRun, step: CallModel, instructions: tuple[str, ...] = ()) -> ChatRequest:
@@ -253,6 +255,13 @@ def _require_provider(provider: object) -> None:
         raise InvalidInput(
             f"provider must be a tako.providers.* instance, not {type(provider).__name__}{hint}"
         )
+
+
+def _require_handle(steering: object) -> None:
+    from tako.steering import Steering  # a run without a handle does not need it
+
+    if not isinstance(steering, Steering):
+        raise InvalidInput(f"steering should be a tako.Steering, not {type(steering).__name__}")
 
 
 def _require_choice(tool_choice: str | None, tools: ToolRegistry) -> None:

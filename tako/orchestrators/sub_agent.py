@@ -8,6 +8,7 @@ here is the parent's: provider, model, tools, policy, approval, limits of concur
 | tools                | its own, or the parent's                                                       |
 | policy               | what the parent's and its own both allow: it can lose tools, never win any     |
 | approval             | its own callback, or the parent's; without any, the parent's run pauses        |
+| mode                 | the one that was in force when it was called                                   |
 | steering             | none: the user speaks with the outermost agent                                 |
 | events               | in the parent's stream, as SubAgentEvent under a path, and told to `trace`     |
 | usage, cost          | added to the parent's and listed in `result.sub_agents`, however it ended      |
@@ -21,6 +22,7 @@ parent's run, and goes on from there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,8 @@ class SubAgent(Tool):
                              and the definitions are the parent's, so that prompt caches hit
     approval, needs_approval as in SingleAgent; the parent's if None
     thinking                 its own; the parent's does not go on to it
+    read_only                it may call nothing that changes anything, which is checked; so it is treated as
+                             other reads are
     trace                    told of every event; required if it can change anything
     max_steps, max_tokens, temperature: as in SingleAgent
     """
@@ -86,6 +90,7 @@ class SubAgent(Tool):
         approval: Approve | None = None,
         needs_approval: str | NeedsApproval | None = None,
         thinking: Thinking | None = None,
+        read_only: bool = False,
         trace: Trace | None = None,
         max_steps: int = 30,
         max_tokens: int | None = 4096,
@@ -94,7 +99,12 @@ class SubAgent(Tool):
         max_output: int | None = None,
     ) -> None:
         super().__init__(
-            self._flow, name=name, description=description, timeout=timeout, max_output=max_output
+            self._flow,
+            name=name,
+            description=description,
+            read_only=read_only,
+            timeout=timeout,
+            max_output=max_output,
         )
         self.is_flow = self.recursive = True
         if provider is not None and not isinstance(provider, Provider):
@@ -157,6 +167,7 @@ class SubAgent(Tool):
             _show(parent, step, self.trace),
             depth=parent.depth + 1,
             path=(*parent.path, step),
+            mode=parent.mode,
         )
         failure, result = None, None
         try:
@@ -164,7 +175,7 @@ class SubAgent(Tool):
         except TakoError as error:
             failure = error
         finally:
-            _account(parent, scope, call_id)
+            _account(parent, scope, step, call_id)
         if failure is not None:
             return ToolOutput.error(f"Sub-agent error: {failure.message}{_said(scope)}")
         assert result is not None
@@ -192,12 +203,12 @@ class SubAgent(Tool):
             needs_approval=self.child_needs or agent.needs_approval,
         )
 
-    def _changes_something(self, tools: ToolRegistry, policy: ToolPolicy) -> list[str]:
-        """The tools by which a child could change something; those of its children are theirs to trace."""
+    def _changes_something(self, tools: ToolRegistry, policy: ToolPolicy) -> list[Tool]:
+        """The tools by which the child, or a child of its own, could change something."""
         return [
-            one.name
+            one
             for one in (tools if self.tools is None else self.tools)
-            if not one.read_only and not one.recursive and policy.can_be_called(one.name)
+            if not one.read_only and policy.can_be_called(one.name)
         ]
 
 
@@ -208,9 +219,16 @@ def require_traces(tools: ToolRegistry, policy: ToolPolicy) -> None:
             continue
         allowed = policy & one.policy
         mutating = one._changes_something(tools, allowed)
-        if mutating and one.trace is None:
+        if one.read_only and mutating:
+            names = ", ".join([tool.name for tool in mutating])
             raise InvalidInput(
-                f"tools: the sub-agent {one.name!r} may call {', '.join(mutating)}, which change something, "
+                f"tools: the sub-agent {one.name!r} is said to be read_only, but may call {names}; "
+                "allow it read-only tools alone with tools_allow=[...]"
+            )
+        names = ", ".join([tool.name for tool in mutating if not tool.recursive])
+        if names and one.trace is None:  # what its own children may do is theirs to trace
+            raise InvalidInput(
+                f"tools: the sub-agent {one.name!r} may call {names}, which change something, "
                 "and nobody would see it; pass trace=... (a function that is told of its events), or allow "
                 "it read-only tools alone with tools_allow=[...]"
             )
@@ -238,8 +256,8 @@ def _show(parent: Scope, step: str, trace: Trace | None) -> Show | None:
     return show
 
 
-def _account(parent: Scope, scope: Scope, call_id: str) -> None:
-    """Book what the child has used, however it ended, and what was decided in it for good."""
+def _account(parent: Scope, scope: Scope, step: str, call_id: str) -> None:
+    """Book what the child has used and left behind, however it ended, and what was decided for good."""
     run = scope.run
     parent.run.sub_agent_used(
         call_id,
@@ -253,6 +271,9 @@ def _account(parent: Scope, scope: Scope, call_id: str) -> None:
         ),
     )
     parent.run.remember_all(run.remembered)
+    left = Counter([f"{step}/{name}" for name in run.still_running])
+    for name in (left - Counter(parent.run.still_running)).elements():
+        parent.run.left_running(name)
 
 
 def _output(result: RunResult[Any]) -> ToolOutput:

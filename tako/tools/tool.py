@@ -61,7 +61,7 @@ class Tool:
     concurrent   it changes something, and may all the same run side by side with others of its kind
     approval     each call waits until somebody has approved it
     timeout      seconds that one call may take
-    max_output   characters of a result that the model gets to read; the agent's limit if None
+    max_output   characters of a result that the model gets to read; the agent's limit holds as well
     recursive    it runs an agent, which calls tools itself
     function     None for an external tool: the run pauses and the caller gives the result
     """

@@ -67,7 +67,7 @@ def test_a_denial_is_read_by_the_model_and_nothing_is_paid(application: Applicat
     asked = application.ask("ada", "I want my money.")
     assert decide(application, asked, allow=False) == {
         "status": "stop",
-        "text": "It is done: denied: the owner refused.",
+        "text": "It is done: approval denied: the owner refused.",
     }
     assert refunds(application) == []
 

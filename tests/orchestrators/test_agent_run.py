@@ -411,7 +411,7 @@ def test_an_approved_call_is_open_again() -> None:
 @pytest.mark.parametrize(
     ("decision", "result", "is_error"),
     [
-        (Denied(reason="too dear"), "denied: too dear", True),
+        (Denied(reason="too dear"), "approval denied: too dear", True),
         (Answered(result={"n": 1}), {"n": 1}, False),
         (Answered(result="lost", is_error=True), "lost", True),
     ],

@@ -46,11 +46,9 @@ def lister(**options: Any) -> Tool:
 
 @pytest.mark.parametrize(
     ("limit", "own", "length"),
-    [(None, None, 100), (40, None, 40), (40, 60, 60), (None, 20, 20), (100, None, 100)],
+    [(None, None, 100), (40, None, 40), (40, 60, 40), (60, 40, 40), (None, 20, 20), (100, None, 100)],
 )
-def test_the_limit_is_the_tools_own_or_else_the_agents(
-    limit: int | None, own: int | None, length: int
-) -> None:
+def test_the_limit_is_the_tools_own_and_the_agents(limit: int | None, own: int | None, length: int) -> None:
     agent = SingleAgent(
         Recorded(call("1", "lister"), "ok"), tools=[lister(max_output=own)], tool_output_limit=limit
     )

@@ -326,7 +326,7 @@ def test_a_run_pauses_at_what_the_outside_has_to_answer() -> None:
         (Approved(), ("paid 5", False)),
         (Approved(args={"amount": 1}), ("paid 1", False)),
         (Approved(args={"amount": "much"}), ("invalid arguments", True)),
-        (Denied(reason="too dear"), ("denied: too dear", True)),
+        (Denied(reason="too dear"), ("approval denied: too dear", True)),
         (Answered(result={"receipt": 1}), ({"receipt": 1}, False)),
     ],
 )

@@ -316,6 +316,37 @@ def test_a_mode_that_approves_is_not_asked_about_and_cannot_overrule_the_policy(
     assert told(target, steering=Steering(mode=easy))[0].is_error and RAN == []
 
 
+def test_a_gate_that_only_says_no_has_words_all_the_same() -> None:
+    class Closed(Mode):
+        def gate(self, call: ToolCallPart, tool: Tool | None) -> Any:
+            return False
+
+    [only] = told(agent(call("1", "look", at=1)), steering=Steering(mode=Closed("closed")))
+    assert only.is_error and only.result == "the mode 'closed' does not allow this call"
+
+
+def test_what_was_decided_outside_is_told_when_the_run_goes_on() -> None:
+    target = agent(call("1", "pay", amount=5), call("2", "pay", amount=6))
+    run = Simulator().run(target, "go").run
+    assert run is not None
+    run.answer("1", Denied(reason="no"))
+    run.answer("2", Answered(result="by hand"))
+    events = [event for event in events_of(target, run) if getattr(event, "id", None)]
+    assert [event for event in events if isinstance(event, ToolCallDecided)] == [
+        ToolCallDecided(1, "pay", "1", False, "approval", "no"),
+        ToolCallDecided(1, "pay", "2", True, "approval", "answered by somebody else"),
+    ]
+    assert [event.result for event in events if isinstance(event, ToolCallResult)] == [
+        "approval denied: no",
+        "by hand",
+    ]
+
+
+def test_steering_is_a_handle() -> None:
+    with pytest.raises(InvalidInput, match=r"steering should be a tako.Steering, not str"):
+        agent().run_sync("go", steering="left")
+
+
 # External tools.
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 
 from tako.cancellation import CancellationToken
 from tako.effects import Flow, Sleep
-from tako.events import ToolCallResult, TurnInterrupted
+from tako.events import ToolCallDecided, ToolCallResult, TurnInterrupted
 from tako.models import ToolCallPart
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.decisions import Answered, Approved, Decision, Denied
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.single_agent import SingleAgent
 from tako.orchestrators.sub_agent import SubAgent
-from tako.steering import PLAN, Mode, Steering
+from tako.providers.fake import Fake
+from tako.steering import PLAN, ContinuationGuard, Mode, Snapshot, Steering
 from tako.testing.faults import Faults
 from tako.testing.simulator import Deadlock, Simulator
-from tako.tools import CallPattern, Tool, tool
-from tests.orchestrators.kit import assert_replayable, call, events_of, results
+from tako.tools import CallPattern, Tool, ToolPolicy, tool
+from tests.orchestrators.kit import assert_replayable, call, events_of, kinds, results
 from tests.orchestrators.test_sub_agent import Family, delegates, look, unseen
 
 RAN: list[Any] = []
@@ -182,6 +183,7 @@ def test_only_an_agent_can_be_under_way() -> None:
 def test_a_child_goes_on_alone_also_in_a_mode_that_would_refuse_to_begin_with_it(seed: int) -> None:
     """A refused call holds nobody up; this one runs, and stays in its place."""
     log: list[str] = []
+    alone = Mode("alone", policy=ToolPolicy(deny=["agent"]))
 
     @tool(read_only=True)
     def see() -> None:
@@ -199,7 +201,7 @@ def test_a_child_goes_on_alone_also_in_a_mode_that_would_refuse_to_begin_with_it
     agent = SingleAgent(model, tools=[ask, see, work, SubAgent(trace=unseen)])
     paused = waiting(run(agent))
     paused.answer("x", Answered(result="1"))
-    result = Simulator(seed).run(agent, paused, steering=Steering(mode=PLAN))
+    result = Simulator(seed).run(agent, paused, steering=Steering(mode=alone))
     assert ([part.result for part in results(result.new_messages)], log) == (["ok", None], ["worked", "seen"])
 
 
@@ -209,7 +211,7 @@ def test_a_denied_sub_agent_never_runs() -> None:
     paused = waiting(run(agent))
     paused.answer("c0", Denied(reason="no agents"))
     result = run(agent, paused)
-    assert [part.result for part in results(result.new_messages)] == ["denied: no agents"]
+    assert [part.result for part in results(result.new_messages)] == ["approval denied: no agents"]
     assert "task" not in model.requests and result.sub_agents == ()
 
 
@@ -251,8 +253,9 @@ def test_what_was_answered_is_told_also_when_nothing_is_left_to_run() -> None:
     paused = waiting(run(agent))
     paused.answer("x", Answered(result="42"))
     told = [event for event in events_of(agent, agent.load(paused.dumps())) if event.kind != "assistant_text"]
-    assert told[0] == ToolCallResult(1, "ask", "x", "42", False)
-    assert [event.kind for event in told] == ["tool_call_result", "step_start", "final"]
+    assert told[0] == ToolCallDecided(1, "ask", "x", True, "approval", "answered by somebody else")
+    assert told[1] == ToolCallResult(1, "ask", "x", "42", False)
+    assert kinds(told[2:]) == ["step_start", "final"]
 
 
 def test_what_was_answered_is_told_once_however_often_the_run_goes_on() -> None:
@@ -288,7 +291,7 @@ def test_answers_in_any_order_and_in_parts(order: list[str], cut: int, journeys:
         if journeys[number]:
             paused = agent.load(paused.dumps())
     result = run(agent, paused.copy() if journeys[3] else paused)
-    assert [part.result for part in results(result.new_messages)] == ["paid 1", 2, "denied: no"]
+    assert [part.result for part in results(result.new_messages)] == ["paid 1", 2, "approval denied: no"]
     assert (result.stop_reason, RAN) == ("stop", [1])
 
 
@@ -376,3 +379,42 @@ def test_a_cancelled_token_stops_a_resumed_run_before_its_first_effect() -> None
     result = run(agent, paused, cancel=token)
     assert (result.stop_reason, RAN, result.pending) == ("cancelled", [], ())
     assert result.usage.input_tokens == 4
+
+
+def test_a_resumed_run_is_in_the_mode_of_its_new_handle() -> None:
+    RAN.clear()
+    agent = SingleAgent(Family(go=[call("p", "pay", amount=1), "done"]), tools=[pay])
+    paused = waiting(run(agent))
+    paused.answer("p", Approved())
+    result = run(agent, paused, steering=Steering(mode=PLAN))
+    assert results(result.new_messages)[0].is_error and RAN == []
+
+
+def test_what_was_said_before_a_turn_was_interrupted_is_kept() -> None:
+    steering = Steering()
+    agent = SingleAgent(Fake("one two three four", delay_ms=100))
+    said: list[str] = []
+    simulator = Simulator()
+    stream = simulator.stream(agent, "go", steering=steering)
+    for event in stream:
+        if event.kind == "assistant_text" and not said:
+            said.append(event.delta)
+            steering.interrupt_turn()
+    result = stream.result
+    assert result.stop_reason == "interrupted" and said[0] and result.text.startswith(said[0])
+    assert result.steps == 1
+
+
+def test_the_end_of_a_turn_is_looked_at_once_also_when_the_run_goes_on() -> None:
+    seen: list[int] = []
+
+    def decide(snapshot: Snapshot) -> Literal["stop"]:
+        seen.append(snapshot.step)
+        if snapshot.step == 1:
+            steering.queue("and then?")
+        return "stop"
+
+    steering = Steering()
+    steering.add_guard(ContinuationGuard("watch", "go on", decide, max_iterations=1, trigger="turn_end"))
+    result = run(SingleAgent(Fake(script=["one", "two"])), steering=steering)
+    assert (seen, result.text, result.steps) == ([1, 2], "two", 2)

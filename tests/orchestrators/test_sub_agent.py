@@ -17,7 +17,7 @@ from tako.orchestrators.result import RunResult
 from tako.orchestrators.single_agent import SingleAgent
 from tako.orchestrators.sub_agent import SubAgent
 from tako.providers.fake import Fake, Reply
-from tako.steering import InterruptOutcome, Steering
+from tako.steering import PLAN, InterruptOutcome, Mode, Steering
 from tako.testing.faults import Faults
 from tako.testing.simulator import Simulator
 from tako.tools import CallPattern, Tool, ToolPolicy, tool
@@ -326,7 +326,7 @@ def test_children_that_wait_are_asked_about_at_once_and_go_on_in_another_process
     told = [results(model.requests[name][-1].messages) for name in ("one", "two")]
     assert [[part.result for part in parts] for parts in told] == [
         ["changed to 1", "seen 1"],
-        ["denied: not two"],
+        ["approval denied: not two"],
     ]
     assert result.usage.input_tokens == 6, "the calls before the pause and after it"
 
@@ -367,6 +367,33 @@ def test_what_is_remembered_in_a_child_holds_for_the_family() -> None:
     _, agent = pays(approval=approve)
     result = run(agent)
     assert [str(entry.pattern) for entry in result.remembered] == ["change"]
+
+
+def test_the_mode_in_force_reaches_the_child() -> None:
+    careful = Mode("careful", policy=ToolPolicy(deny=["change"]))
+    model = Family(go=delegates("task"), task=[call("x", "change", to=1), "tried"])
+    agent = SingleAgent(model, tools=[change, SubAgent(trace=unseen)])
+    run(agent, steering=Steering(mode=careful))
+    [part] = results(model.requests["task"][-1].messages)
+    assert part.is_error and "not allowed by policy" in part.result
+
+
+def test_a_child_that_is_said_to_read_only_is_held_to_it() -> None:
+    child = SubAgent(tools_allow=["look"], read_only=True)
+    model = Family(go=delegates("task"), task=["ok"])
+    agent = SingleAgent(model, tools=[look, change, child], needs_approval="mutating")
+    assert run(agent, steering=Steering(mode=PLAN)).text == "done"
+    for other in (SubAgent(read_only=True, trace=unseen), SubAgent(read_only=True, tools_allow=["agent*"])):
+        deep = SubAgent(name="agent_2", trace=unseen)
+        with pytest.raises(InvalidInput, match="said to be read_only, but may call"):
+            SingleAgent(model, tools=[look, change, other, deep])
+
+
+def test_what_a_child_left_running_is_told_with_its_path() -> None:
+    model = Family(go=delegates("task"), task=[call("x", "look", at=1), "never"])
+    faults = Faults(call_seconds=60, cancel_at=1)
+    result = Simulator(faults=faults).run(SingleAgent(model, tools=[look, SubAgent()]), "go")
+    assert (result.stop_reason, result.still_running) == ("cancelled", ("agent:c0/look",))
 
 
 def test_a_sub_agent_needs_an_agent_around_it() -> None:
