@@ -6,10 +6,10 @@ BIN := .venv/bin
 PACKAGES := tako tako_io_sync tako_io_trio tako_io_asyncio
 PYTEST := $(BIN)/python -m pytest
 COVERED := $(PYTEST) --cov --cov-report= --cov-fail-under=0
-# The tests go in two halves, side by side: those that look at the clock or at sockets have a core to
-# themselves, and those that only compute have the other. The recordings are read without counting
-# coverage, which would take four times as long.
-ON_SOCKETS := tests/adapters tests/contracts tests/driving tests/interop tests/test_demo.py
+# The tests go in two halves, side by side: those that look at the clock, at sockets or at processes have a
+# core to themselves, and those that only compute have the other. The recordings are read without
+# counting coverage, which would take four times as long.
+ON_SOCKETS := tests/adapters tests/contracts tests/driving tests/interop tests/tools/builtin tests/test_demo.py
 COMPUTING := $(ON_SOCKETS:%=--ignore=%) --ignore=tests/corpus
 
 .DEFAULT_GOAL := help

@@ -56,8 +56,8 @@ if TYPE_CHECKING:
         Usage,
     )
     from tako.orchestrators.agent_run import AgentRun
+    from tako.orchestrators.approval import ApprovalRequest
     from tako.orchestrators.decisions import Answered, Approved, Denied
-    from tako.orchestrators.gate import ApprovalRequest
     from tako.orchestrators.result import RunResult
     from tako.orchestrators.single_agent import SingleAgent
     from tako.orchestrators.sub_agent import SubAgent
@@ -131,7 +131,7 @@ _NAMES_OF = {
     "orchestrators.agent_run": "AgentRun",
     "orchestrators.decisions": "Answered Approved Denied",
     "orchestrators.result": "RunResult",
-    "orchestrators.gate": "ApprovalRequest",
+    "orchestrators.approval": "ApprovalRequest",
     "orchestrators.single_agent": "SingleAgent",
     "orchestrators.sub_agent": "SubAgent",
     "steering": "Steering",

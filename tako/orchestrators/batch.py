@@ -47,7 +47,7 @@ def perform_batch(scope: Scope, step: CallTools) -> Flow[None]:
     if is_open and len(step.calls) == 1 and (tool := _simple(scope, step.calls[0])) is not None:
         yield from perform(scope, step.calls[0], tool, step.calls[0].args)
         return
-    stages = plan(step.calls, partial(_route, scope, is_open), scope.agent.concurrency)
+    stages = plan(step.calls, partial(_route, scope, is_open), scope.equipment.concurrency)
     for number, stage in enumerate(stages, 1):
         pending = yield from _perform_stage(scope, stage)
         if pending or any(run.suspended(call.id) is not None for call in stage.calls):
@@ -58,7 +58,7 @@ def perform_batch(scope: Scope, step: CallTools) -> Flow[None]:
 
 def _simple(scope: Scope, call: ToolCallPart) -> Tool | None:
     """The tool of a call that nothing has to be planned for, if it stands alone; most do."""
-    tool = scope.agent.tools.get(call.name)
+    tool = scope.equipment.tools.get(call.name)
     return None if tool is None or tool.function is None or tool.approval or tool.recursive else tool
 
 
@@ -69,19 +69,19 @@ def _announce(scope: Scope, step: CallTools) -> Flow[None]:
 
 
 def _pending_event(scope: Scope, step: CallTools, call: ToolCallPart) -> ToolCallPending:
-    tool = scope.agent.tools.get(call.name)
+    tool = scope.equipment.tools.get(call.name)
     tool_class = "mutating" if tool is None else tool.tool_class
     return ToolCallPending(step.step, call.name, call.id, call.args, tool_class)
 
 
 def _route(scope: Scope, is_open: bool, call: ToolCallPart) -> Route:
     """A call that no tool will run holds nobody up."""
-    tool = scope.agent.tools.get(call.name)
+    tool = scope.equipment.tools.get(call.name)
     if tool is None:
         return Route.INSTANT
     if not is_open and not _is_under_way(scope, call, tool) and is_refused(scope, call, tool):
         return Route.INSTANT
-    return route_of(tool, scope.agent.concurrency)
+    return route_of(tool, scope.equipment.concurrency)
 
 
 def _perform_stage(scope: Scope, stage: Stage) -> Flow[list[PendingCall]]:
@@ -89,7 +89,7 @@ def _perform_stage(scope: Scope, stage: Stage) -> Flow[list[PendingCall]]:
     ready: dict[str, tuple[Tool, Any]] = {}
     pending: list[PendingCall] = []
     for call in stage.calls:
-        tool = scope.agent.tools.get(call.name)
+        tool = scope.equipment.tools.get(call.name)
         if tool is None:
             yield from settle(scope, call, missing_tool(scope, call))
             continue
@@ -148,7 +148,7 @@ def _pending(scope: Scope, calls: list[ToolCallPart]) -> list[PendingCall]:
     """What the outside will have to answer of calls that have not begun, so that it is asked once."""
     found: list[PendingCall] = []
     for call in calls:
-        tool = scope.agent.tools.get(call.name)
+        tool = scope.equipment.tools.get(call.name)
         if tool is not None and (what := waits_for(scope, call, tool)) is not None:
             found.append(PendingCall.of(call, what))
     return found

@@ -75,7 +75,7 @@ def settle(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None = No
 
 def missing_tool(scope: Scope, call: ToolCallPart) -> ToolOutput:
     """What the model reads that asked for a tool which is not there."""
-    names = ", ".join(tool.name for tool in scope.agent.tools) or "none"
+    names = ", ".join(tool.name for tool in scope.equipment.tools) or "none"
     return ToolOutput.error(f"tool {call.name!r} not found; the tools are: {names}")
 
 
@@ -96,7 +96,7 @@ def _invoke(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flo
 
 def _part(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None) -> ToolResultPart:
     """The result as the model will read it, no longer than it may be."""
-    limits = scope.agent.tool_output_limit, None if tool is None else tool.max_output
+    limits = scope.equipment.tool_output_limit, None if tool is None else tool.max_output
     limit = min([one for one in limits if one is not None], default=None)
     if type(output) is not ToolOutput:
         result = output if limit is None else cut_result(output, limit)

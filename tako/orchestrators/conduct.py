@@ -255,11 +255,11 @@ def _snapshot(run: AgentRun) -> Snapshot:
 
 
 def _call_model(scope: Scope, step: CallModel) -> Flow[None]:
-    run, agent, show = scope.run, scope.agent, scope.show
-    if agent.trim is not None:
+    run, equipment, show = scope.run, scope.equipment, scope.show
+    if equipment.trim is not None:
         step = yield from _trimmed(scope, step)
-    request = agent.request(run, step, scope.instructions)
-    provider, wants_output = agent.provider, agent.wants_output
+    request = equipment.request(run, step, scope.instructions)
+    provider, wants_output = equipment.provider, equipment.wants_output
     if show is None:
         response = yield from provider.chat_flow(request)
         run.feed(ModelReplied(response, wants_output))
@@ -279,7 +279,7 @@ def _trimmed(scope: Scope, step: CallModel) -> Flow[CallModel]:
     """The step with what the caller's trimmer has made of its messages; raises InvalidInput."""
     before = list(step.messages)
     try:
-        after = yield Call(scope.agent.trim, (list(before),))  # type: ignore[arg-type]
+        after = yield Call(scope.equipment.trim, (list(before),))  # type: ignore[arg-type]
     except TakoError:
         raise
     except Exception as error:
@@ -299,7 +299,7 @@ def _trimmed(scope: Scope, step: CallModel) -> Flow[CallModel]:
 
 
 def _check_output(scope: Scope, step: CheckOutput) -> Flow[None]:
-    run, output, provider = scope.run, scope.agent.output, scope.agent.provider
+    run, output, provider = scope.run, scope.equipment.output, scope.equipment.provider
     try:
         value = step.text if output is None else output.check(step.text)
     except InvalidInput as error:

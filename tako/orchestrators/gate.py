@@ -20,15 +20,14 @@ was remembered a moment ago counts, and a rule that changes its mind later does 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from tako.effects import Call, Flow
 from tako.errors import Cancelled, InvalidInput
 from tako.events import ToolCallDecided
-from tako.models import Principal, ToolCallPart
+from tako.models import ToolCallPart
+from tako.orchestrators.approval import ApprovalRequest, is_marked
 from tako.orchestrators.decisions import (
     Answered,
     Approved,
@@ -43,44 +42,17 @@ from tako.tools.policy import EVERYTHING
 from tako.tools.tool import Tool, words_of
 
 __all__ = [
-    "ApprovalRequest",
-    "Approve",
-    "NeedsApproval",
     "Passed",
     "Refused",
     "Waits",
     "decided",
     "is_refused",
     "is_wide_open",
-    "needs_of",
     "pass_gate",
     "waits_for",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalRequest:
-    """What the approval callback is asked about. `path` names the sub-agents that lead to the call."""
-
-    call: ToolCallPart
-    tool_class: Literal["read_only", "mutating"]
-    step: int
-    run_id: str
-    principal: Principal
-    path: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.call.name
-
-    @property
-    def args(self) -> Any:
-        return self.call.args
-
-
-Approve: TypeAlias = Callable[[ApprovalRequest], Any]
-"""Answers with Approved, Denied, Answered, True or False; plain or async."""
-NeedsApproval: TypeAlias = Callable[[ToolCallPart, Tool], bool]
 WaitsFor: TypeAlias = Literal["approval", "result"]
 
 
@@ -125,38 +97,13 @@ class _Standing:
     has_to_ask: bool = False
 
 
-def needs_of(which: str | NeedsApproval) -> NeedsApproval:
-    """The predicate behind "marked", "mutating", "all", or the caller's own; raises InvalidInput."""
-    if callable(which):
-        if inspect.iscoroutinefunction(which):
-            raise InvalidInput("needs_approval should be a plain function: nobody awaits its answer")
-        return which
-    if which not in _NEEDS:
-        raise InvalidInput(
-            f"needs_approval should be one of {', '.join(_NEEDS)}, or a function, not {which!r}"
-        )
-    return _NEEDS[which]
-
-
-def is_marked(call: ToolCallPart, tool: Tool) -> bool:
-    """The tool itself asks for it."""
-    return tool.approval
-
-
-_NEEDS: dict[str, NeedsApproval] = {
-    "marked": is_marked,
-    "mutating": lambda call, tool: tool.approval or not tool.read_only,
-    "all": lambda call, tool: True,
-}
-
-
 def is_wide_open(scope: Scope) -> bool:
     """Whether nobody but a tool itself could have an opinion on a call."""
-    agent, run = scope.agent, scope.run
+    equipment, run = scope.equipment, scope.run
     return (
         scope.mode is None
-        and agent.policy is EVERYTHING
-        and agent.needs_approval is is_marked
+        and equipment.policy is EVERYTHING
+        and equipment.needs_approval is is_marked
         and not run.batch.decisions
         and not run.remembered
     )
@@ -206,7 +153,7 @@ def _decision_on(scope: Scope, call: ToolCallPart) -> Decision | None:
 
 
 def _standing(scope: Scope, call: ToolCallPart, tool: Tool) -> _Standing:
-    agent, decision = scope.agent, _decision_on(scope, call)
+    equipment, decision = scope.equipment, _decision_on(scope, call)
     ruling = _ruling(scope, with_arguments(call, decision), tool)
     if decision is not None or (ruling is not None and not ruling.allowed):
         return _Standing(decision, ruling)
@@ -214,11 +161,11 @@ def _standing(scope: Scope, call: ToolCallPart, tool: Tool) -> _Standing:
         return _Standing(None, ruling, "result")
     if ruling is None:
         try:
-            needs_approval = bool(agent.needs_approval(call, tool))
+            needs_approval = bool(equipment.needs_approval(call, tool))
         except Exception as error:
             return _Standing(None, _Ruling(False, "approval", f"needs_approval failed ({words_of(error)})"))
         if needs_approval:
-            has_to_wait = agent.approval is None
+            has_to_wait = equipment.approval is None
             return _Standing(None, None, "approval" if has_to_wait else None, not has_to_wait)
     return _Standing(None, ruling)
 
@@ -228,13 +175,13 @@ def _ruling(scope: Scope, call: ToolCallPart, tool: Tool) -> _Ruling | None:
     by = "policy"
     word: str | bool | None
     try:
-        word = scope.agent.policy.refusal(call.name, call.args)
+        word = scope.equipment.policy.refusal(call.name, call.args)
         if word is None and scope.mode is not None:
             by = "mode"
             word = scope.mode.gate(call, tool)
             if word is True:
                 return _Ruling(True, by)
-            if word is False:
+            if word is not None and not isinstance(word, str):  # a subclass that only says no
                 word = f"the mode {scope.mode.name!r} does not allow this call"
     except Exception as error:
         word = f"the {by} failed ({words_of(error)}), and so no call is allowed"
@@ -251,11 +198,11 @@ def _ruling(scope: Scope, call: ToolCallPart, tool: Tool) -> _Ruling | None:
 
 def _ask(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Decision]:
     """What the callback decides; what is no decision is a refusal."""
-    run, agent = scope.run, scope.agent
+    run, approve = scope.run, scope.equipment.approval
     request = ApprovalRequest(call, tool.tool_class, run.step, run.run_id, run.options.principal, scope.path)
-    assert agent.approval is not None  # otherwise the call waits for the outside, and does not come here
+    assert approve is not None  # otherwise the call waits for the outside, and does not come here
     try:
-        answer = yield Call(agent.approval, (request,))
+        answer = yield Call(approve, (request,))
     except Cancelled:
         raise
     except Exception as error:

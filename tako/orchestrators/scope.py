@@ -1,7 +1,7 @@
 """Scope: one run, and everything that it is performed with.
 
-The agent is immutable and the run is data; what belongs to neither is here, and lives as long as the
-run is driven: who listens, the handle of the user, how deep this agent stands in others.
+The equipment of an agent is a value and its run is data; what belongs to neither is here, and lives
+as long as the run is driven: who listens, the handle of the user, how deep this agent stands in others.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tako.cancellation import CancellationToken
 from tako.effects import Emit
 from tako.events import OrchEvent
 from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.equipment import Equipment
 from tako.orchestrators.result import RunResult
 from tako.tools.context import ToolContext
 
 if TYPE_CHECKING:
     from tako.models import ToolCallPart
-    from tako.orchestrators.single_agent import SingleAgent
     from tako.steering import Mode, SteeredRun, Steering
 
 __all__ = ["Scope", "Show"]
@@ -32,7 +32,7 @@ Show: TypeAlias = Callable[[Sequence[OrchEvent]], Sequence[Any]]
 class Scope:
     """`show` is None when nobody listens, and then no event is made."""
 
-    agent: SingleAgent[Any]
+    equipment: Equipment
     run: AgentRun
     show: Show | None = None
     steering: Steering | None = None
@@ -53,7 +53,7 @@ class Scope:
     @property
     def cost_usd(self) -> float | None:
         """The price of all that was used, with the sub-agents; None if a part of it is not known."""
-        cost = self.agent.provider.capabilities.cost_usd(self.run.own_usage)
+        cost = self.equipment.provider.capabilities.cost_usd(self.run.own_usage)
         for one in self.run.sub_agents:
             cost = None if cost is None or one.cost_usd is None else cost + one.cost_usd
         return cost

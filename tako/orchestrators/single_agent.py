@@ -7,19 +7,19 @@ made of, checked when it is made, and the request that it makes of a step.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from copy import copy
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from tako.effects import Flow
 from tako.errors import InvalidInput
-from tako.models import CacheControl, ChatRequest, Message, Part, Principal, TextPart, Thinking
+from tako.models import CacheControl, ChatRequest, Message, Part, Principal, Thinking
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.agent_steps import CallModel
+from tako.orchestrators.approval import Approve, NeedsApproval, needs_of
 from tako.orchestrators.base import Orchestrator, Prompt, messages_of
 from tako.orchestrators.conduct import conduct
 from tako.orchestrators.decisions import Remembered
-from tako.orchestrators.gate import Approve, NeedsApproval, needs_of
+from tako.orchestrators.equipment import Equipment, Trim
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.output import OutputType
 from tako.orchestrators.result import OutputT, RunResult
@@ -34,14 +34,9 @@ from tako.tools.policy import EVERYTHING, ToolPolicy
 if TYPE_CHECKING:
     from tako.steering import Steering
 
-__all__ = ["SingleAgent", "Trim"]
-
-Trim: TypeAlias = Callable[[list[Message]], Sequence[Message] | Awaitable[Sequence[Message]]]
-"""Makes of the messages that the model would be asked with those that it is asked with."""
+__all__ = ["SingleAgent"]
 
 TOOL_CHOICES = ("auto", "required", "none")
-ASKED = frozenset(("temperature", "top_p", "max_tokens", "stop", "seed", "thinking", "metadata", "extra"))
-"""What RunOptions and ChatRequest call by the same name."""
 
 
 class SingleAgent(Orchestrator[OutputT]):
@@ -112,19 +107,21 @@ class SingleAgent(Orchestrator[OutputT]):
         _require_function("trim", trim)
         if not isinstance(policy, ToolPolicy):
             raise InvalidInput(f"policy should be a ToolPolicy, not {type(policy).__name__}")
-        self.provider = provider
-        self.tools = ToolRegistry(tools, cache=cache_tools)
-        self.policy = policy
-        self.approval = approval
-        self.needs_approval = needs_of(needs_approval)
-        self.concurrency = _concurrency(concurrency, tool_concurrency)
-        self.tool_output_limit = tool_output_limit
-        self.trim = trim
-        self.max_depth = max_depth
+        self.equipment = Equipment(
+            provider=provider,
+            tools=ToolRegistry(tools, cache=cache_tools),
+            policy=policy,
+            approval=approval,
+            needs_approval=needs_of(needs_approval),
+            concurrency=_concurrency(concurrency, tool_concurrency),
+            tool_output_limit=tool_output_limit,
+            trim=trim,
+            max_depth=max_depth,
+            output=None if output_type is None or output_type is str else OutputType(output_type),
+            wants_output=output_type is not None,
+        )
         _require_choice(tool_choice, self.tools)
         require_traces(self.tools, policy)
-        self.output = None if output_type is None or output_type is str else OutputType(output_type)
-        self.wants_output = output_type is not None
         self.options = RunOptions(
             system=_system_message(system, self._output_instruction()),
             model=model,
@@ -140,6 +137,14 @@ class SingleAgent(Orchestrator[OutputT]):
             metadata=cast("dict[str, str]", metadata or {}),
             extra=cast("dict[str, Any]", extra or {}),
         )
+
+    @property
+    def provider(self) -> Provider:
+        return self.equipment.provider
+
+    @property
+    def tools(self) -> ToolRegistry:
+        return self.equipment.tools
 
     def __repr__(self) -> str:
         return f"<SingleAgent on {self.provider.id}, {len(self.tools)} tools>"
@@ -198,50 +203,20 @@ class SingleAgent(Orchestrator[OutputT]):
             run = self.start(prompt, **options)
         if steering is not None:
             _require_handle(steering)
-        return conduct(Scope(self, run, _as_they_are if streaming else None, steering))
+        return conduct(Scope(self.equipment, run, _as_they_are if streaming else None, steering))
 
-    def request(self, run: AgentRun, step: CallModel, instructions: tuple[str, ...] = ()) -> ChatRequest:
-        """The request that a step asks for; for those who perform the steps themselves.
-
-        `instructions` stand behind the system prompt, for this step alone.
-        """
-        options = run.options
-        # What is not set is left out: checking a None takes as long as checking a value.
-        asked: dict[str, Any] = {
-            name: value for name, value in options.__dict__.items() if name in ASKED and (value or value == 0)
-        }
-        tool_choice = options.tool_choice if step.step == 1 else None
-        # A step that has to call a tool gives no answer, and some servers put a schema for the answer first.
-        must_call = tool_choice not in (None, "auto", "none")
-        if tool_choice is not None:
-            asked["tool_choice"] = tool_choice
-        if self.output is not None and not must_call:
-            asked["output_schema"] = self.output.schema
-        system = options.system
-        if instructions:
-            parts = () if system is None else system.content
-            system = Message.system((*parts, *[TextPart(text=text) for text in instructions]))
-        return ChatRequest(
-            model=options.model or self.provider.model,
-            messages=tuple(step.messages) if system is None else (system, *step.messages),
-            tools=self.tools.schemas,
-            **asked,
-        )
-
-    def derived(self, **changes: Any) -> SingleAgent[Any]:
-        """An agent like this one but for some of its attributes, without an output type; how sub-agents
-        come to be what their parents are."""
-        other = copy(self)
-        other.__dict__.update(changes, output=None, wants_output=False)
-        return other
+    def request(self, run: AgentRun, step: CallModel) -> ChatRequest:
+        """The request that a step asks for; for those who perform the steps themselves."""
+        return self.equipment.request(run, step)
 
     def _output_instruction(self) -> str | None:
         """What a model is told that cannot be held to a schema by its vendor."""
-        if self.output is None or self.provider.capabilities.supports_json_mode:
+        output = self.equipment.output
+        if output is None or self.provider.capabilities.supports_json_mode:
             return None
         from pydantic_core import to_json
 
-        schema = to_json(self.output.schema).decode()
+        schema = to_json(output.schema).decode()
         return f"Answer with one JSON value that fits this JSON schema, and nothing else:\n{schema}"
 
 

@@ -24,16 +24,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from tako.effects import Flow
 from tako.errors import Cancelled, InvalidInput, TakoError
 from tako.events import OrchEvent, SubAgentEvent
 from tako.models import Message, Part, Thinking
 from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.approval import Approve, NeedsApproval, needs_of
 from tako.orchestrators.calls import Suspended
 from tako.orchestrators.conduct import conduct
-from tako.orchestrators.gate import Approve, NeedsApproval, needs_of
+from tako.orchestrators.equipment import Equipment
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.result import RunResult, SubAgentUsage
 from tako.orchestrators.scope import Scope, Show
@@ -43,9 +45,6 @@ from tako.tools.output import ToolOutput
 from tako.tools.policy import ToolPolicy
 from tako.tools.registry import ToolRegistry
 from tako.tools.tool import Progress, Tool
-
-if TYPE_CHECKING:
-    from tako.orchestrators.single_agent import SingleAgent
 
 __all__ = ["SubAgent", "Trace", "require_traces"]
 
@@ -151,9 +150,10 @@ class SubAgent(Tool):
         parent = context.caller
         if not isinstance(parent, Scope):
             raise InvalidInput("a SubAgent runs inside an agent; to run one by itself make a SingleAgent")
-        if parent.depth >= parent.agent.max_depth:
+        deepest = parent.equipment.max_depth
+        if parent.depth >= deepest:
             return ToolOutput.error(
-                f"Max sub-agent depth ({parent.agent.max_depth}) reached. Cannot spawn further sub-agents."
+                f"Max sub-agent depth ({deepest}) reached. Cannot spawn further sub-agents."
             )
         return (yield from self._conduct(parent, self._start(parent, prompt, system), context.call_id))
 
@@ -162,7 +162,7 @@ class SubAgent(Tool):
         run.remember_all(parent.run.remembered)
         step = f"{self.name}:{call_id}"
         scope = Scope(
-            self._child_of(parent.agent),
+            self._equip(parent.equipment),
             run,
             _show(parent, step, self.trace),
             depth=parent.depth + 1,
@@ -189,18 +189,21 @@ class SubAgent(Tool):
             changes["model"] = parent.run.options.model
         return AgentRun([Message.user(prompt)], (), self.options.model_copy(update=changes))
 
-    def _child_of(self, agent: SingleAgent[Any]) -> SingleAgent[Any]:
+    def _equip(self, equipment: Equipment) -> Equipment:
         """The parent, but for what is set here."""
-        policy = agent.policy & self.policy
-        tools = agent.tools if self.tools is None else self.tools
+        policy = equipment.policy & self.policy
+        tools = equipment.tools if self.tools is None else self.tools
         if self.hides_definitions:
             tools = tools.only(policy.can_be_called)
-        return agent.derived(
-            provider=self.provider or agent.provider,
+        return replace(
+            equipment,
+            provider=self.provider or equipment.provider,
             tools=tools,
             policy=policy,
-            approval=self.child_approval or agent.approval,
-            needs_approval=self.child_needs or agent.needs_approval,
+            approval=self.child_approval or equipment.approval,
+            needs_approval=self.child_needs or equipment.needs_approval,
+            output=None,
+            wants_output=False,
         )
 
     def _changes_something(self, tools: ToolRegistry, policy: ToolPolicy) -> list[Tool]:
@@ -263,7 +266,7 @@ def _account(parent: Scope, scope: Scope, step: str, call_id: str) -> None:
         call_id,
         SubAgentUsage(
             path=scope.path,
-            model=run.options.model or scope.agent.provider.model,
+            model=run.options.model or scope.equipment.provider.model,
             usage=run.usage,
             steps=run.step,
             cost_usd=scope.cost_usd,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tako.errors import InvalidInput
 from tako.events import ToolCallDecided, ToolCallPending, ToolCallResult, ToolCallStart
 from tako.models import ToolCallPart
+from tako.orchestrators.approval import ApprovalRequest
 from tako.orchestrators.decisions import Answered, Approved, Decision, Denied, PendingCall, digest_of
-from tako.orchestrators.gate import ApprovalRequest
 from tako.orchestrators.single_agent import SingleAgent
 from tako.providers.fake import Fake
 from tako.steering import PLAN, Mode, Steering

@@ -11,8 +11,8 @@ from tako.effects import Gather
 from tako.errors import InvalidInput, ProviderError
 from tako.events import ToolCallDecided, ToolCallPending, ToolCallResult
 from tako.models import ToolCallPart
+from tako.orchestrators.approval import ApprovalRequest
 from tako.orchestrators.decisions import Approved, Decision, Denied, PendingCall, Remembered
-from tako.orchestrators.gate import ApprovalRequest
 from tako.orchestrators.single_agent import SingleAgent
 from tako.providers.fake import Fake
 from tako.steering import Mode, Steering

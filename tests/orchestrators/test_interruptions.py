@@ -32,7 +32,7 @@ from tako.effects import Call, Emit, Flow, Now, Sleep
 from tako.errors import SteeringError, TimedOut
 from tako.events import OrchEvent, ToolCallPending, ToolCallResult
 from tako.models import ChatRequest, ChatResponse, Message, Role, TextPart, ThinkingPart
-from tako.orchestrators.gate import ApprovalRequest
+from tako.orchestrators.approval import ApprovalRequest
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.single_agent import SingleAgent
 from tako.orchestrators.sub_agent import SubAgent

@@ -109,8 +109,8 @@ def test_the_model_is_given_the_schema() -> None:
     model = Recorded('{"name": "Bonn", "people": 3}')
     agent = SingleAgent(model, output_type=City)
     Simulator().run(agent, "go")
-    assert agent.output is not None
-    assert model.requests[0].output_schema == agent.output.schema
+    assert agent.equipment.output is not None
+    assert model.requests[0].output_schema == agent.equipment.output.schema
     assert model.requests[0].messages == (Message.user("go"),)
 
 
