@@ -35,7 +35,7 @@ The checked output is a value of the caller's and no data: a run that has one is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tako.errors import InvalidInput
 from tako.models import NOT_COUNTED, ChatResponse, Message, Role, ToolCallPart, ToolResultPart, Usage
@@ -52,6 +52,7 @@ from tako.orchestrators.agent_steps import (
     OutputAccepted,
     OutputRejected,
     Paused,
+    State,
     Step,
     Told,
     ToolReplied,
@@ -72,8 +73,10 @@ from tako.orchestrators.history import are_distinct, require_answered, require_r
 from tako.orchestrators.open_batch import OpenBatch
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.result import RunResult, StopReason, SubAgentUsage
-from tako.orchestrators.snapshot import SealingKey, Snapshot, State, read_snapshot, write_snapshot
 from tako.tools.patterns import CallPattern
+
+if TYPE_CHECKING:
+    from tako.orchestrators.snapshot import SealingKey, Snapshot
 
 __all__ = ["AgentRun", "RunOptions"]
 
@@ -429,10 +432,14 @@ class AgentRun:
 
     def dumps(self, key: SealingKey | None = None) -> str:
         """The run as JSON text; with a key sealed, so that nobody can change it who does not have it."""
+        from tako.orchestrators.snapshot import write_snapshot  # most runs end where they began
+
         return write_snapshot(self._snapshot(), key)
 
     def _snapshot(self) -> Snapshot:
         batch = self.batch
+        from tako.orchestrators.snapshot import Snapshot
+
         return Snapshot(
             run_id=self.run_id,
             options=self.options,
@@ -461,6 +468,8 @@ class AgentRun:
     def loads(cls, text: str | bytes, key: SealingKey | Sequence[SealingKey] | None = None) -> AgentRun:
         """A run from its text; raises InvalidInput when it is none, or its seal is not right. A finished
         run gives its `output` again when the agent runs it."""
+        from tako.orchestrators.snapshot import read_snapshot
+
         return cls._restored(read_snapshot(text, key))
 
     @classmethod

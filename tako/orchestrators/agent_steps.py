@@ -30,10 +30,14 @@ __all__ = [
     "OutputAccepted",
     "OutputRejected",
     "Paused",
+    "State",
     "Step",
     "Told",
     "ToolReplied",
 ]
+
+
+State: TypeAlias = Literal["asking", "calling", "checking", "ended"]
 
 
 @dataclass(slots=True)

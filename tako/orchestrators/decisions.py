@@ -6,7 +6,6 @@ approval of one thing is not an approval of another that came to have the same i
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
@@ -123,8 +122,10 @@ def denial(decision: Denied) -> str:
 
 def digest_of(call: ToolCallPart) -> str:
     """What a decision on this call is bound to, besides its id."""
+    from hashlib import sha256  # it brings a library of its own, and few runs wait for anybody
+
     arguments = to_json(_sorted(call.args), inf_nan_mode="constants")
-    return hashlib.sha256(call.name.encode() + b"\0" + arguments).hexdigest()
+    return sha256(call.name.encode() + b"\0" + arguments).hexdigest()
 
 
 def _as_json(value: Any) -> Any:

@@ -24,7 +24,6 @@ from tako.orchestrators.options import RunOptions
 from tako.orchestrators.output import OutputType
 from tako.orchestrators.result import OutputT, RunResult
 from tako.orchestrators.scope import Scope
-from tako.orchestrators.snapshot import SealingKey
 from tako.orchestrators.sub_agent import require_traces
 from tako.providers.base import Provider
 from tako.tools import Tool, ToolRegistry
@@ -32,6 +31,7 @@ from tako.tools.concurrency import ConcurrencyConfig
 from tako.tools.policy import EVERYTHING, ToolPolicy
 
 if TYPE_CHECKING:
+    from tako.orchestrators.snapshot import SealingKey
     from tako.steering import Steering
 
 __all__ = ["SingleAgent"]

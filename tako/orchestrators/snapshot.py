@@ -26,13 +26,13 @@ from pydantic_core import PydanticSerializationError
 
 from tako.errors import InvalidInput
 from tako.models import NOT_COUNTED, Message, Role, ToolCallPart, ToolResultPart, Usage, Value, describe
+from tako.orchestrators.agent_steps import State
 from tako.orchestrators.decisions import BoundDecision, PendingCall, Remembered, step_of_path
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.result import StopReason, SubAgentUsage
 
-__all__ = ["SealingKey", "Snapshot", "State", "read_snapshot", "write_snapshot"]
+__all__ = ["SealingKey", "Snapshot", "read_snapshot", "write_snapshot"]
 
-State: TypeAlias = Literal["asking", "calling", "checking", "ended"]
 SealingKey: TypeAlias = str | bytes
 """A secret of at least 16 bytes."""
 

@@ -46,14 +46,14 @@ SECRET_VALUE = re.compile(
     r"|\b(?:whsec|sq[apu]|pscale_[a-z]+|dckr_pat)_[A-Za-z0-9_-]{8,}|\b(?:GOCSPX|NRAK|HRKU|tskey)-[A-Za-z0-9-]{8,}"
     r"|discord(?:app)?\.com/api/webhooks|\$(?:2[abxy]|[156y])\$[^\s$]"  # the latter is a password, hashed
     r"|\bpypi-[A-Za-z0-9_-]{16,}|\bSG\.[A-Za-z0-9_-]{8,}|\bAC[0-9a-f]{32}\b"
-    r"|-----BEGIN |\beyJ[A-Za-z0-9_-]{8,}\.|\bAGE-SECRET-KEY-"
+    r"|-----BEGIN |\beyJ[A-Za-z0-9_-]{8,}|\bAGE-SECRET-KEY-"
     r"|\b(?:Bearer|Basic)\s+\S"
     # `token=x`, `token: x` and `"token":"x"`, but not the colon of "/opt/monkey:/usr/bin"
     r"|(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|key_id|sig|signature|credential)(?:[\"']?\s*=|[\"']?:\s|[\"']:)\s*\S",
     re.IGNORECASE,
 )
 
-IN_FRONT_OF_A_HOST = re.compile(r"://[^/?#:]*+:|://[^/?#]{12,}+$|:thin:[^/]++/")
+IN_FRONT_OF_A_HOST = re.compile(r"://[^/?#:]*+:|://[^/?#]{12,}+$|:thin:[^/:]++/")
 """A password, or a token alone, in what stands before the `@` of a URL; and Oracle's own way to write it."""
 
 RANDOM_VALUE = re.compile(
