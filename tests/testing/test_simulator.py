@@ -29,7 +29,7 @@ from tako.effects import (
     Succeeded,
     Within,
 )
-from tako.errors import Cancelled, InvalidInput, TakoError, TimedOut
+from tako.errors import Cancelled, Interrupted, InvalidInput, TakoError, TimedOut
 from tako.testing import Answer, Deadlock, Faults, Pause, ScriptedVendor, Simulator, strategies
 
 REQUEST = HttpRequest("GET", "http://a.test/", read_timeout=None)
@@ -321,6 +321,31 @@ def test_every_point_at_which_a_flow_can_be_cancelled(
     simulator = Simulator(faults=faults)
     assert simulator.run(stubborn([])) == expected
     assert simulator.now == end
+
+
+@pytest.mark.parametrize(
+    ("moment", "struck_at", "replies"),
+    [
+        ({"cancel_at": 1.5}, 1.5, [None, None]),
+        ({"cancel_after": 1}, 1.0, [None, None]),
+        ({"cancel_during": 2}, 1.0, [None, None]),
+    ],
+)
+def test_what_is_done_instead_of_cancelling(
+    moment: dict[str, Any], struck_at: float, replies: list[Any]
+) -> None:
+    """It happens once, at that moment; and a reply is only lost to whom it stops."""
+    moments: list[float] = []
+    simulator = Simulator()
+    simulator.faults = Faults(**moment, instead=lambda: moments.append(simulator.now))
+    assert simulator.run(asks(Sleep(1.0), Sleep(2.0))) == replies
+    assert (moments, simulator.now) == ([struck_at], 3.0)
+    token = CancellationToken()
+    simulator.faults = Faults(**moment, instead=token.cancel)
+    first, second = Simulator(faults=simulator.faults).run(
+        asks(Sleep(1.0), Within(None, asks(Sleep(2.0)), token))
+    )
+    assert first is None and isinstance(second, Interrupted)
 
 
 def test_the_reply_to_the_effect_during_which_a_run_is_cancelled_is_lost() -> None:
