@@ -153,6 +153,8 @@ class Session:
             self.screen.line(COMMANDS if line == "/help" else told(self.usage), "2")
         elif self.desk.answer(line):
             return
+        elif line.startswith("/") and " " not in line and line.count("/") == 1:  # a slip, and no prompt
+            self.screen.line(f"there is no {line}; {COMMANDS}", "31")
         elif line:
             self._say(line)
             return

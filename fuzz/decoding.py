@@ -6,17 +6,13 @@ one ChatEnd, every cut gives the same chunks, and the response that is built of 
 
 from __future__ import annotations
 
-import argparse
-import gc
-import importlib
 import random
-import sys
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 from pydantic_core import from_json
 
+from fuzz.guided import main
 from tako.errors import TakoError
 from tako.events import ChatChunk, ChatEnd, ChatError
 from tako.models import ChatResponse
@@ -28,6 +24,8 @@ __all__ = ["Target", "main"]
 
 class Target:
     """One vendor: how to make its decoder, the words that its streams are made of, and their frame."""
+
+    agreed = "every cut of them agreed"
 
     def __init__(
         self,
@@ -89,40 +87,8 @@ class Target:
                 data[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
         return chance.randbytes(1) + bytes(data)
 
-    def with_a_word(self, data: bytes, chance: random.Random) -> bytes:
+    def varied(self, data: bytes, chance: random.Random) -> bytes:
         """The data with one of the vendor's words more, mostly between two others: nobody guesses JSON."""
         places = [place for place in range(1, len(data)) if data[place - 1 : place] == b"\n"] or [len(data)]
         place = chance.choice(places) if chance.random() < 0.8 else chance.randrange(len(data) + 1)
         return data[:place] + chance.choice(self._words) + data[place:]
-
-
-def main(target: Target, description: str) -> None:
-    """Run by coverage with atheris, or with --runs as a plain loop of random inputs."""
-    arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument("--runs", type=int, help="how many random inputs to try without atheris")
-    arguments.add_argument("--seed", type=int, default=0)
-    options, rest = arguments.parse_known_args()
-    if options.runs is None:
-        try:
-            atheris = importlib.import_module("atheris")  # not in every environment, so not for mypy
-        except ImportError:
-            sys.exit("atheris is not installed: install it, or pass --runs N for a plain random loop")
-        for function in gc.get_objects():
-            # Ours alone: to have all of them takes longer than the fuzzing.
-            if type(function) is FunctionType and (function.__module__ or "").startswith("tako."):
-                atheris.instrument_func(function)
-
-        def mutated(data: bytes, limit: int, seed: int) -> bytes:
-            chance = random.Random(seed)
-            if chance.random() < 0.5:
-                return target.with_a_word(data or b"\0", chance)[:limit]
-            changed: bytes = atheris.Mutate(data, limit)
-            return changed
-
-        atheris.Setup([sys.argv[0], *rest], target, custom_mutator=mutated)
-        atheris.Fuzz()
-        return
-    chance = random.Random(options.seed)
-    for _ in range(options.runs):
-        target(target.random_input(chance))
-    print(f"{options.runs} inputs, every cut of them agreed")

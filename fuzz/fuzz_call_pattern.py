@@ -21,9 +21,9 @@ from tako.models import ToolCallPart
 from tako.tools.patterns import CallPattern
 
 WORDS = ["bash", "read", "mcp_*", "(", ")", ",", "=", ":=", ":", '"', "\\", "*", "**", "?", " ", "\n", "\0"]
-WORDS += ["bash(command=git *)", "read(path=src/*)", "fetch(retries:=3)", 'bash={"command":"make"}']
-WORDS += ['"a b"', '{"a":1}', "[1,null]", "1e999", "-0", "NaN", "null", "true", '"\\ud800"', "..", "../", ";"]
-WORDS += ["command", "path", "é", "\u2028", "\ud800", "[" * 300]
+WORDS += ["bash(command=git *)", "read(path=src/*)", "fetch(retries:=3)", 'bash={"command":"make"}', '"a b"']
+WORDS += ['{"a":1}', "[1,null]", "1e999", "-0", "NaN", "null", "true", '"\\ud800"', "..", "../", ";"]
+WORDS += ["command", "path", "é", "\u2028", "\ud800", "[" * 300, 'bash(command=" x")']
 
 
 def check(text: str) -> None:

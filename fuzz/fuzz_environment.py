@@ -17,9 +17,10 @@ from tako.tools.builtin.environment import scrubbed
 
 LONG = 40_000
 
-WORDS = ["PATH", "HOME", "API_KEY", "TOKEN", "BASH_FUNC_x%%", "LD_PRELOAD", "AUTHOR_", "_PWD", "=", "\n", "\0", "é"]
-WORDS += ["sk-", "eyJ", "AKIA", "ghp_", "-eyJ", ".", "-", "_", "Bearer ", "password=", '"token":', "key: ", "://"]
-WORDS += ["@", ":thin:", "/", "$2b$", "-----BEGIN ", "a1B2c3D4e5F6", "() {", "a" * 32, "1" * 32, " ", "\ud800"]
+WORDS = ["PATH", "HOME", "API_KEY", "TOKEN", "BASH_FUNC_x%%", "LD_PRELOAD", "AUTHOR_", "_PWD", "=", "\n"]
+WORDS += ["\0", "é", "sk-", "eyJ", "AKIA", "ghp_", "-eyJ", ".", "-", "_", "Bearer ", "password=", '"token":']
+WORDS += ["key: ", "://", "@", ":thin:", "/", "$2b$", "-----BEGIN ", "a1B2c3D4e5F6", "() {", "a" * 32]
+WORDS += ["1" * 32, " ", "\ud800", "X="]
 
 
 def check(text: str) -> None:
@@ -27,12 +28,12 @@ def check(text: str) -> None:
     pairs = [line.partition("=") for line in text.split("\n")]
     environ = {name: value for name, _, value in pairs}
     seen = scrubbed(environ)
-    assert list(seen.items()) == [
-        pair for pair in environ.items() if scrubbed(dict([pair]))
-    ], f"{environ} became {seen}"
+    assert list(seen.items()) == [pair for pair in environ.items() if scrubbed(dict([pair]))], (
+        f"{environ} became {seen}"
+    )
     assert scrubbed(environ, keep=environ.keys()) == environ
     value = environ[text.split("=")[0].split("\n")[0]]
-    if value and len(value) % 4 == 0:  # what takes the square of the length shows itself
+    if value and len(value) % 2 == 0:  # what takes the square of the length shows itself
         long = value * (LONG // len(value))
         scrubbed({"X": long, "Y": f"{long}@"})  # an @ has what stands before it looked at
 

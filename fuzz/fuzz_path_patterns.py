@@ -28,9 +28,9 @@ from tako.tools.builtin.path_patterns import (
 MOST_PATTERNS = 32
 """Each of them is followed by itself as well."""
 
-WORDS = ["*", "**", "?", "/", "\\", "[", "]", "[a-z]", "[!a]", "[^", "[:alpha:]", "[[:digit:]]", "[]a]", "[z-a]"]
-WORDS += ["{", "}", ",", "{a,b}", "{a}", "a", "b.py", ".", ".git", "#", "!", " ", "\\ ", "\n", "\r", "\0", "é"]
-WORDS += ["**/", "/**", "*a*a", "--", "&&", "||", "~~", "\ud800", "\ufeff", "\n\n", "\n\na/b.py"]
+WORDS = ["*", "**", "?", "/", "\\", "[", "]", "[a-z]", "[!a]", "[^", "[:alpha:]", "[[:digit:]]", "[]a]"]
+WORDS += ["[z-a]", "{", "}", ",", "{a,b}", "{a}", "a", "b.py", ".", ".git", "#", "!", " ", "\\ ", "\n", "\r"]
+WORDS += ["\0", "é", "**/", "/**", "*a*a", "--", "&&", "||", "~~", "\ud800", "\ufeff", "\n\n", "\n\na/b.py"]
 
 
 def check(text: str) -> None:

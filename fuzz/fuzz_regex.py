@@ -8,8 +8,8 @@ soon, and finds what Python finds.
 
 from __future__ import annotations
 
-import sys
 import re
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -23,10 +23,11 @@ from tako.tools.builtin.regex import Hit, LineSearch, weigh
 
 LONGEST_LINE = 20_000
 
-WORDS = ["a", "b", "A", "ab", ".", "\\w", "\\d+", "\\b", "^", "$", "|", "(", ")", "(?:", "(?=", "(?!", "(?<=", "(?>"]
-WORDS += ["(?i)", "(?P<n>", "(?P=n)", "\\1", "(?(1)a|b)", "*", "+", "?", "*?", "+?", "++", "{2}", "{,9}", "{3,}"]
-WORDS += ["{1000}", "{99999999999}", "[", "]", "[a-z]", "[^a]", "[\\w-]", "-", "\\", "\\N{DASH}", "(?#", "(?x) "]
-WORDS += ["(a+)+$", "(a|a)*", "(a*)*b", "\\n", "\\x00", "\\ud800", "\ud800", "é", "\u017f", "\n", "\nab", "\na"]
+WORDS = ["a", "b", "A", "ab", ".", "\\w", "\\d+", "\\b", "^", "$", "|", "(", ")", "(?:", "(?=", "(?!"]
+WORDS += ["(?<=", "(?>", "(?i)", "(?P<n>", "(?P=n)", "\\1", "(?(1)a|b)", "*", "+", "?", "*?", "+?", "++"]
+WORDS += ["{2}", "{,9}", "{3,}", "{1000}", "{99999999999}", "[", "]", "[a-z]", "[^a]", "[\\w-]", "-", "\\"]
+WORDS += ["\\N{DASH}", "(?#", "(?x) ", "(a+)+$", "(a|a)*", "(a*)*b", "\\n", "\\x00", "\\ud800", "\ud800", "é"]
+WORDS += ["\u017f", "\n", "\nab", "\na"]
 
 
 def check(text: str) -> None:

@@ -7,14 +7,11 @@ a loop over a loop, is found as a failure and not as a fuzzer that stands still.
 
 from __future__ import annotations
 
-import argparse
-import gc
-import importlib
 import random
-import sys
 import time
 from collections.abc import Callable, Sequence
-from types import FunctionType
+
+from fuzz.guided import main
 
 __all__ = ["Target", "main"]
 
@@ -24,6 +21,8 @@ SECONDS = 2.0
 
 class Target:
     """One reader: the check of a text, and the words that get far into it."""
+
+    agreed = "each was read or refused in time"
 
     def __init__(self, check: Callable[[str], None], words: Sequence[str], most_words: int = 16) -> None:
         self._check = check
@@ -52,34 +51,3 @@ class Target:
         """The data with one of the words more, somewhere."""
         place = chance.randrange(len(data) + 1)
         return data[:place] + chance.choice(self._words).encode("utf-8", "surrogatepass") + data[place:]
-
-
-def main(target: Target, description: str) -> None:
-    """Run by coverage with atheris, or with --runs as a plain loop of random inputs."""
-    arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument("--runs", type=int, help="how many random inputs to try without atheris")
-    arguments.add_argument("--seed", type=int, default=0)
-    options, rest = arguments.parse_known_args()
-    if options.runs is None:
-        try:
-            atheris = importlib.import_module("atheris")  # not in every environment, so not for mypy
-        except ImportError:
-            sys.exit("atheris is not installed: install it, or pass --runs N for a plain random loop")
-        for function in gc.get_objects():
-            if type(function) is FunctionType and (function.__module__ or "").startswith("tako."):
-                atheris.instrument_func(function)
-
-        def mutated(data: bytes, limit: int, seed: int) -> bytes:
-            chance = random.Random(seed)
-            if chance.random() < 0.5:
-                return target.varied(data, chance)[:limit]
-            changed: bytes = atheris.Mutate(data, limit)
-            return changed
-
-        atheris.Setup([sys.argv[0], *rest], target, custom_mutator=mutated)
-        atheris.Fuzz()
-        return
-    chance = random.Random(options.seed)
-    for _ in range(options.runs):
-        target(target.random_input(chance))
-    print(f"{options.runs} inputs, and each was read or refused in time")

@@ -57,7 +57,7 @@ def run_sync(flow: Flow[T], cancel: CancellationToken | None = None) -> T:
     """Drive a flow to its end, blocking."""
     import tako_io_sync
 
-    return tako_io_sync.run(flow, cancel=cancel)
+    return tako_io_sync.run(flow, cancel=_token(cancel))
 
 
 def stream_sync(
@@ -66,19 +66,26 @@ def stream_sync(
     """Iterate over the events of a flow, blocking."""
     import tako_io_sync
 
-    return tako_io_sync.stream(make(), cancel=cancel)
+    return tako_io_sync.stream(make(), cancel=_token(cancel))
 
 
 async def run_async(flow: Flow[T], cancel: CancellationToken | None = None) -> T:
     """Drive a flow to its end under the running async library."""
-    return cast(T, await _running().run(flow, cancel=cancel))
+    return cast(T, await _running().run(flow, cancel=_token(cancel)))
 
 
 def stream_async(
     make: Callable[[], Flow[Any]], cancel: CancellationToken | None = None
 ) -> AsyncEvents[Any, Any]:
     """Iterate over the events of a flow under the running async library."""
-    return AsyncEvents(make, cancel)
+    return AsyncEvents(make, _token(cancel))
+
+
+def _token(cancel: CancellationToken | None) -> CancellationToken | None:
+    """What stops the work, if anything does; raises InvalidInput for what cannot."""
+    if cancel is not None and not hasattr(cancel, "on_cancel"):
+        raise InvalidInput(f"cancel should be a tako.CancellationToken, not {type(cancel).__name__}")
+    return cancel
 
 
 def _running() -> Any:

@@ -89,7 +89,12 @@ class Value(BaseModel):
     called: ClassVar[str | None] = None
     """What errors call it, where that is not the name of the class."""
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, *positional: Any, **fields: Any) -> None:
+        if positional:
+            names = [name for name in type(self).model_fields if name not in ("type", "kind")]
+            raise InvalidInput(
+                f"{self.called or type(self).__name__} takes its fields by name: {', '.join(names)}"
+            )
         try:
             self.__pydantic_validator__.validate_python(fields, self_instance=self)
         except ValidationError as error:

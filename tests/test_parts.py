@@ -224,3 +224,10 @@ def test_any_conversation_is_the_same_after_json(messages: list[Message]) -> Non
 def test_text_is_a_part_and_parts_stay() -> None:
     assert parts_of("hi") == (TextPart(text="hi"),)
     assert parts_of(iter(EXAMPLES.values())) == tuple(EXAMPLES.values())
+
+
+def test_fields_are_given_by_name() -> None:
+    from tako.orchestrators.decisions import Denied
+
+    with pytest.raises(InvalidInput, match=r"Denied takes its fields by name: reason, remember"):
+        Denied("no")  # type: ignore[call-arg]

@@ -41,6 +41,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from inspect import GEN_CREATED, getgeneratorstate, isgenerator
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
@@ -174,8 +175,15 @@ class Steps(Generic[T]):
         return self.throw(error)
 
     def cancel(self) -> Effect | Returned[T]:
-        """Resume with Cancelled, now and at each wait from now on: the driver itself has to stop."""
+        """Resume with Cancelled, now and at each wait from now on: the driver itself has to stop.
+
+        A flow that has not begun would not run a line, and so could not say what it has; it begins, and
+        hears of it at its first wait.
+        """
         self._cancelled = True
+        flow: object = self._frames[-1].flow
+        if isgenerator(flow) and getgeneratorstate(flow) == GEN_CREATED:
+            return self._run(self._frames[-1].flow.send, None)
         return self.throw(Cancelled())
 
     def unwind(self) -> Returned[T]:

@@ -58,11 +58,13 @@ from tako.orchestrators.agent_steps import (
     ToolReplied,
 )
 from tako.orchestrators.decisions import (
+    NOT_GIVEN,
     Answered,
     Approved,
     BoundDecision,
     Decision,
     Denied,
+    NotGiven,
     PendingCall,
     Remembered,
     denial,
@@ -237,20 +239,27 @@ class AgentRun:
 
     # What the outside says.
 
-    def answer(self, call: str | PendingCall, decision: Decision, *, digest: str | None = None) -> None:
+    def answer(
+        self, call: str | PendingCall, decision: Decision, *, digest: str | NotGiven = NOT_GIVEN
+    ) -> None:
         """Answer a pending call: Approved, Denied or Answered. Then run the agent with this run again.
 
-        Raises InvalidInput if no such call waits, or another one than the decision was made for.
+        `digest` is what came back with the decision, if somebody else held it in between. Raises
+        InvalidInput if no such call waits, or another one than the decision was made for.
         """
         pending = self._find_pending(call)
-        given = digest_of(call.call) if isinstance(call, PendingCall) else digest
-        if given is not None and given != digest_of(pending.call):
+        now = digest_of(pending.call)
+        shown = digest_of(call.call) if isinstance(call, PendingCall) else now
+        if shown != now or digest not in (NOT_GIVEN, now):  # None is a client that has sent nothing
             raise InvalidInput(
                 f"the decision on call {pending.call.id!r} was made for other arguments; ask again with the "
                 "pending call as it is now"
             )
         if not isinstance(decision, Approved | Denied | Answered):
-            raise InvalidInput(f"a decision is Approved, Denied or Answered, not {type(decision).__name__}")
+            raise InvalidInput(
+                "a decision is Approved(), Denied(reason=...) or Answered(result=...), "
+                f"not {type(decision).__name__}"
+            )
         if pending.waits_for == "result" and isinstance(decision, Approved):
             raise InvalidInput(
                 f"call {pending.call.id!r} waits for its result: answer with Answered(...) or Denied(...)"
@@ -267,8 +276,12 @@ class AgentRun:
         if isinstance(call, PendingCall):
             found = [one for one in self._pending if one.path == call.path and one.call.id == call.call.id]
             name = call.call.id
-        else:
+        elif isinstance(call, str):
             found, name = [one for one in self._pending if one.call.id == call], call
+        else:
+            raise InvalidInput(
+                f"answer a call by its id, or by the PendingCall of `pending`, not {type(call).__name__}"
+            )
         if self._state != "ended" or not found:
             ids = ", ".join([one.call.id for one in self._pending]) or "none"
             raise InvalidInput(f"no call {name!r} waits for an answer here; pending are: {ids}")

@@ -6,7 +6,8 @@ approval of one thing is not an approval of another that came to have the same i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from enum import Enum
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError, PydanticSerializationError, to_json, to_jsonable_python
@@ -15,11 +16,13 @@ from tako.models import ToolCallPart, Value
 from tako.tools.patterns import CallPattern
 
 __all__ = [
+    "NOT_GIVEN",
     "Answered",
     "Approved",
     "BoundDecision",
     "Decision",
     "Denied",
+    "NotGiven",
     "PendingCall",
     "Remembered",
     "denial",
@@ -68,6 +71,15 @@ class Answered(Value):
 
 
 Decision: TypeAlias = Annotated[Approved | Denied | Answered, Field(discriminator="kind")]
+
+
+class NotGiven(Enum):
+    """Whoever has the decision at first hand gives no digest; None would be one that got lost."""
+
+    NOT_GIVEN = "not given"
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 
 class BoundDecision(Value):

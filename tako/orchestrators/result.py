@@ -84,7 +84,7 @@ class RunResult(Generic[OutputT]):
     sub_agents: tuple[SubAgentUsage, ...] = ()
     remembered: tuple[Remembered, ...] = ()
     undelivered: tuple[Message, ...] = ()
-    run: AgentRun | None = field(default=None, repr=False, compare=False)
+    run: AgentRun = field(default=cast(Any, None), repr=False, compare=False)
 
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= 60 else f"{self.text[:60]}…"

@@ -179,7 +179,7 @@ class SingleAgent(Orchestrator[OutputT]):
         if changes:
             options = options.model_copy(update=changes)
         run = AgentRun(messages_of(prompt), messages_of(history, "history"), options)
-        run.remember_all(remembered)
+        run.remember_all(_remembered(remembered))
         return run
 
     def load(self, text: str | bytes, key: SealingKey | Sequence[SealingKey] | None = None) -> AgentRun:
@@ -230,6 +230,18 @@ def _require_provider(provider: object) -> None:
         raise InvalidInput(
             f"provider must be a tako.providers.* instance, not {type(provider).__name__}{hint}"
         )
+
+
+def _remembered(entries: Iterable[Remembered]) -> list[Remembered]:
+    """The decisions, checked before a model is paid."""
+    found = list(entries)
+    for index, entry in enumerate(found):
+        if not isinstance(entry, Remembered):
+            raise InvalidInput(
+                f"remembered[{index}] should be a Remembered, as in result.remembered, not "
+                f"{type(entry).__name__}; of its JSON it is made by Remembered.model_validate_json(...)"
+            )
+    return found
 
 
 def _require_handle(steering: object) -> None:

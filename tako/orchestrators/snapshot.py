@@ -84,7 +84,7 @@ class Snapshot(Value):
             and ids.issuperset(self.results)
             and all(result.id == id for id, result in self.results.items())
             and ids.issuperset(self.suspended)
-            and ids.issuperset(self.unshown)
+            and (self.results.keys() & self.decisions.keys()).issuperset(self.unshown)
             and all(run.is_consistent for run in self.suspended.values())
             and (not self.pending or self.state == "ended")
             and all(self._waits(pending) for pending in self.pending)
@@ -127,7 +127,8 @@ def read_snapshot(text: str | bytes, key: SealingKey | Sequence[SealingKey] | No
     Of several keys any may have made the seal, so that keys can be changed while runs are under way.
     """
     if key is not None:
-        text = _unsealed(text, [_checked(one) for one in ([key] if isinstance(key, str | bytes) else key)])
+        keys = list(key) if isinstance(key, Sequence) and not isinstance(key, str | bytes) else [key]
+        text = _unsealed(text, [_checked(one) for one in keys])
     try:
         snapshot = Snapshot.model_validate_json(text)
     except ValidationError as error:

@@ -35,7 +35,10 @@ class ToolRegistry:
         found: dict[str, Tool] = {}
         for index, item in enumerate(tools):
             if not callable(item):
-                raise InvalidInput(f"tools[{index}] should be a function or Tool, not {type(item).__name__}")
+                hint = "; write tools=[*them]" if isinstance(item, list | tuple) else ""
+                raise InvalidInput(
+                    f"tools[{index}] should be a function or Tool, not {type(item).__name__}{hint}"
+                )
             one = item if isinstance(item, Tool) else Tool(item)
             if one.name in found:
                 raise InvalidInput(f"tools: two tools are named {one.name!r}; give one of them another name=")

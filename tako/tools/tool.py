@@ -20,14 +20,14 @@ returns is the result: so it can say how far it has come.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast, overload
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tako.cancellation import CancellationToken
-from tako.effects import Call, Emit, Flow
+from tako.effects import Call, Effect, Emit, Flow
 from tako.errors import Cancelled, InvalidInput, ToolError
 from tako.models import CacheControl, ToolSchema
 from tako.parts import DocumentPart, ImagePart, ImageUrlPart, TextPart
@@ -157,7 +157,13 @@ class Tool:
         context = None if self._signature.context_name is None else make_context()
         positional, keywords = self._signature.check(arguments, context)
         if self.is_flow:
-            return self._checked((yield from self.function(*positional, **keywords)))
+            flow = self.function(*positional, **keywords)
+            if not isinstance(flow, Generator):
+                raise ToolError(
+                    f"tool {self.name!r} is made by Tool.from_flow, so its function should be a generator "
+                    f"that yields effects; it gave {type(flow).__name__}"
+                )
+            return self._checked((yield from flow))
         if context is None:
             value = yield Call(self.function, positional, keywords)
         else:
@@ -189,7 +195,8 @@ class Tool:
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise ToolError(
                 f"tool {self.name!r} returned something that is not JSON ({error}); "
-                "return text, numbers, lists, dicts, dataclasses or Pydantic models"
+                "return text, numbers, lists, dicts, dataclasses, Pydantic models, or for bytes a part that "
+                "says what they are, as ContentPart.image(data, mime)"
             ) from error
 
 
@@ -219,6 +226,11 @@ def _drain(
                 item = _last_words(source, error)
             if type(item) is _Exhausted:
                 return last if item.value is None else item.value
+            if isinstance(item, Effect):
+                raise ToolError(
+                    f"tool {context.tool_name!r} yielded an effect ({type(item).__name__}), and for a plain "
+                    "generator nobody performs it; make the tool by Tool.from_flow(function)"
+                )
             last = item
             if progress is not None:
                 yield Emit(progress(item))

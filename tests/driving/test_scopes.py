@@ -128,6 +128,22 @@ def test_refused_a_gather_its_flows_are_closed() -> None:
     assert flow.gi_frame is None  # type: ignore[attr-defined]
 
 
+def test_of_two_tokens_that_are_related_the_outer_one_is_heard() -> None:
+    """The link of the inner frame is reached first, and wakes the driver when it alone is cancelled."""
+
+    def middle() -> Flow[Any]:
+        return (yield from asks(Within(None, asks(Sleep(9)), token.child()), Now()))
+
+    def wake() -> None:
+        if not ends:
+            ends.append(steps.interrupt())
+
+    token, ends = CancellationToken(), list[Any]()
+    steps, _, _ = started(asks(Within(None, middle(), token)), wake=wake)
+    token.cancel()
+    assert ends == [Returned(["Interrupted"])]
+
+
 def test_the_wake_of_a_frame_that_has_ended_is_not_called() -> None:
     token, woken = CancellationToken(), []
     steps, _, _ = started(asks(Within(None, asks(Now()), token), Now()), wake=lambda: woken.append(1))

@@ -437,6 +437,15 @@ def test_a_run_waits_until_the_last_pending_call_is_answered() -> None:
     assert_replayable(run.new_messages)
 
 
+def test_what_is_no_call_and_what_is_no_decision_is_told_what_to_write() -> None:
+    run = paused()
+    with pytest.raises(InvalidInput, match="by its id, or by the PendingCall of `pending`, not ToolCallPart"):
+        run.answer(run.pending[0].call, Approved())  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"Approved\(\), Denied\(.*\) or Answered\(.*\), not bool"):
+        run.answer("a", True)  # type: ignore[arg-type]
+    assert [p.call.id for p in run.pending] == ["a"]
+
+
 def test_an_approval_is_for_one_call_and_not_for_the_next_of_the_same_id() -> None:
     run = paused()
     run.answer("a", Approved())

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from tako.effects import Flow, Gather, Sleep
-from tako.errors import Cancelled, ToolError, TransportError
+from tako.errors import Cancelled, TimedOut, ToolError, TransportError
 from tako.events import ToolProgress
 from tako.models import TextPart, ToolCallPart, ToolResultPart
 from tako.orchestrators.single_agent import SingleAgent
@@ -295,7 +295,12 @@ class Unspeakable(Exception):
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(Unspeakable(), "Unspeakable"), (ToolError(404), "404")],  # type: ignore[arg-type]
+    [
+        (Unspeakable(), "Unspeakable"),
+        (ToolError(404), "404"),  # type: ignore[arg-type]
+        (ToolError("caf\udce9"), "caf?"),
+        (TimedOut("slow", partial={"a": object()}), "timed out: slow"),
+    ],
 )
 def test_an_error_that_has_no_words_is_told_all_the_same(error: Exception, words: str) -> None:
     def fail() -> None:

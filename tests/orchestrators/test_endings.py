@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.cancellation import CancellationToken
 from tako.effects import Within
-from tako.errors import Cancelled, ProviderError, TakoError, TimedOut, TransportError
+from tako.errors import Cancelled, InvalidInput, ProviderError, TakoError, TimedOut, TransportError
 from tako.events import AssistantText, ToolCallResult, ToolCallStart
 from tako.models import ChatRequest, ChatResponse, Message, TextPart, ToolCallPart, Usage
 from tako.orchestrators.agent_run import AgentRun
@@ -143,6 +145,33 @@ def test_cancelled_before_it_began() -> None:
     result = Simulator().run(SingleAgent(model), "go", cancel=token)
     assert (result.stop_reason, result.steps, result.text, model.requests) == ("cancelled", 0, "", [])
     assert result.new_messages == [Message.user("go")]
+
+
+def test_a_stream_that_nobody_read_has_a_result_all_the_same() -> None:
+    model = Recorded("never")
+    target = SingleAgent(model)
+    simulated = Simulator().stream(target, "go")
+    simulated.close()
+    with target.stream_sync("go") as blocking:
+        pass
+
+    async def leave() -> RunResult[Any]:
+        async with target.stream("go") as events:
+            pass
+        return events.result
+
+    for result in (simulated.result, blocking.result, asyncio.run(leave()), trio.run(leave)):
+        assert (result.stop_reason, result.steps) == ("cancelled", 0)
+        assert result.new_messages == [Message.user("go")]
+    assert model.requests == []
+
+
+@pytest.mark.parametrize("cancel", ["x", True, object()])
+def test_what_cannot_cancel_is_named(cancel: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"cancel should be a tako\.CancellationToken, not"):
+        SingleAgent(Fake()).run_sync("go", cancel=cancel)
+    with pytest.raises(InvalidInput, match=r"cancel should be a tako\.CancellationToken, not"):
+        SingleAgent(Fake()).stream_sync("go", cancel=cancel)
 
 
 def test_text_that_had_come_before_the_cancel_is_kept() -> None:

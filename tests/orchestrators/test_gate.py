@@ -213,8 +213,11 @@ def test_a_decision_is_bound_to_the_arguments() -> None:
     other = PendingCall.of(call("1", "pay", amount=500), "approval")
     with pytest.raises(InvalidInput, match="made for other arguments"):
         run.answer(other, Approved())
+    for digest in (other.digest, "", None):  # a client that sends nothing has approved of nothing
+        with pytest.raises(InvalidInput, match="made for other arguments"):
+            run.answer("1", Approved(), digest=digest)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="made for other arguments"):
-        run.answer("1", Approved(), digest=other.digest)
+        run.answer(pending, Approved(), digest=other.digest)
     run.answer("1", Approved(), digest=pending.digest)
     assert run.pending == ()
 
@@ -294,6 +297,12 @@ def test_what_is_remembered_goes_from_run_to_run_and_through_a_dump() -> None:
         agent(call("1", "pay", amount=9)), "go", history=result.new_messages, remembered=result.remembered
     )
     assert (again.stop_reason, RAN) == ("stop", [9])
+
+
+@pytest.mark.parametrize("wrong", [{"pattern": "pay", "allowed": True}, CallPattern.of("pay"), "pay"])
+def test_what_is_remembered_is_checked_before_a_model_is_paid(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"remembered\[0\] should be a Remembered"):
+        agent().run_sync("go", remembered=[wrong])
 
 
 # Modes.

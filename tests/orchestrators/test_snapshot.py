@@ -99,9 +99,12 @@ def test_a_seal_of_something_else_is_none() -> None:
 def test_a_key_that_is_none_is_refused(key: object, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         paused().dumps(key)  # type: ignore[arg-type]
-    if key != 5:
-        with pytest.raises(InvalidInput, match=words):
-            AGENT.load(SEALED, key)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=words):
+        AGENT.load(SEALED, key)  # type: ignore[arg-type]
+
+
+def test_a_key_of_sixteen_bytes_is_long_enough() -> None:
+    assert AGENT.load(paused().dumps("k" * 16), "k" * 16).pending
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", b"\xff", '{"sealed":1,"seal":"é","run":"x"}'])
@@ -149,6 +152,20 @@ def shows_what_nobody_called(run: Any) -> None:
     run["unshown"] = ["d"]
 
 
+def answer_of_nobody(run: Any) -> None:
+    result = {"type": "tool_result", "id": "c", "name": "agent", "result": "done"}
+    run["results"], run["unshown"] = {"c": result}, ["c"]
+
+
+def calls_with_one_id(run: Any) -> None:
+    run["calls"] *= 2
+    run["messages"][-1]["content"] *= 2
+
+
+def rejections_below_none(run: Any) -> None:
+    run["rejections"] = -1
+
+
 def place_that_is_none(run: Any) -> None:
     run["sub_agents"] = {"one": run["sub_agents"]["1.0"]}
 
@@ -175,6 +192,9 @@ def steps_below_none(run: Any) -> None:
         child_that_contradicts_itself,
         calls_that_nobody_made,
         shows_what_nobody_called,
+        answer_of_nobody,
+        calls_with_one_id,
+        rejections_below_none,
         place_that_is_none,
         calls_left_open,
         asking_and_waiting,

@@ -275,6 +275,31 @@ def test_functions_become_tools() -> None:
     assert ToolRegistry().schemas == ()
 
 
+def hurry() -> Flow[str]:
+    """Ask for an effect, as a flow does."""
+    yield Call(str.upper, ("now",))
+    return "done"
+
+
+def test_effects_of_a_plain_generator_are_not_shown_as_progress() -> None:
+    with pytest.raises(ToolError, match=r"yielded an effect \(Call\).* make the tool by Tool.from_flow"):
+        invoked(Tool(hurry), {})
+    assert invoked(Tool.from_flow(hurry), {}) == "done"
+
+
+def test_a_flow_that_is_none_is_an_error_in_words() -> None:
+    def plain() -> Any:
+        return "no flow"
+
+    with pytest.raises(ToolError, match="should be a generator that yields effects; it gave str"):
+        invoked(Tool.from_flow(plain), {})
+
+
+def test_a_list_of_tools_in_the_list_is_told_how_to_be_written() -> None:
+    with pytest.raises(InvalidInput, match=r"not list; write tools=\[\*them\]"):
+        ToolRegistry([[weather]])  # type: ignore[list-item]
+
+
 def test_two_tools_of_one_name_are_refused() -> None:
     with pytest.raises(InvalidInput, match="two tools are named 'weather'"):
         ToolRegistry([weather, named("weather")])

@@ -35,6 +35,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from stat import S_IFDIR, S_ISDIR
 
 from tako.errors import InvalidInput, ToolError
 from tako.tools.builtin.directory import BY_DESCRIPTOR, Directory, explained, shown
@@ -94,12 +95,18 @@ class Workspace:
 
     @contextmanager
     def place(self, path: str, *, parents: bool = False) -> Iterator[Place]:
-        """Where a path leads, through links, with its directory held open; `parents` makes missing ones."""
+        """Where a path leads, through links, with its directory held open; `parents` makes missing ones.
+
+        A file has no names that end in `/` or `/.`: who denies `*.env` has denied it.
+        """
         _require_path(path)
-        if parents and path.endswith(("/", os.sep)):
+        closed = path.endswith(("/", "/.", os.sep, f"{os.sep}."))
+        if parents and closed:
             raise ToolError(f"{shown(path)} names a directory; name the file in it")
         found = self._walk(path, parents) if self._by_descriptor else self._look_up(path, parents)
         with found.directory:
+            if closed and not S_ISDIR(getattr(found.status(), "st_mode", S_IFDIR)):
+                raise ToolError(f"{shown(path)} names a directory, and this is none; end it with the name")
             yield found
 
     def directory(self, path: str = ".") -> Directory:

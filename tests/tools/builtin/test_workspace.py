@@ -16,6 +16,9 @@ from tako.errors import InvalidInput, ToolError
 from tako.tools import ToolPolicy, builtin
 from tako.tools.builtin import Workspace
 from tako.tools.builtin.directory import Directory, kind_of
+from tako.tools.builtin.edit import edit_tool
+from tako.tools.builtin.read import read_tool
+from tako.tools.builtin.write import write_tool
 from tests.tools.builtin.file_kit import refused, use
 
 
@@ -420,3 +423,26 @@ def test_the_package_knows_its_tools() -> None:
     assert builtin.read_tool(Workspace()).name == "read"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = builtin.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("end", ["/", "/.", "//", "/./", "/././/"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_has_no_name_that_ends_like_a_directorys(
+    workspace: Workspace, root: Path, end: str, link: bool
+) -> None:
+    """A rule that denies `*.env` would not know it by such a name."""
+    (root / "real.env").write_text("KEY=1\n")
+    if link:
+        (root / "key.env").symlink_to("real.env")
+    path = ("key.env" if link else "real.env") + end
+    assert "this is none" in refused(read_tool(workspace), file_path=path)
+    assert "directory" in refused(edit_tool(workspace), file_path=path, old_string="1", new_string="2")
+    assert "directory" in refused(write_tool(workspace), file_path=path, content="KEY=2\n")
+    assert (root / "real.env").read_text() == "KEY=1\n"
+
+
+def test_a_directory_may_be_named_with_its_slash(workspace: Workspace, root: Path) -> None:
+    (root / "folder").mkdir()
+    for path in ("folder/", "folder/.", "folder"):
+        with workspace.directory(path) as directory:
+            assert list(directory.entries()) == []
