@@ -45,7 +45,7 @@ demo: .venv/demo-ready  ## an agent on a real model on this machine, by all thre
 bench: .venv/test-ready  ## what a call, a chunk and a step cost
 	$(BIN)/python -m bench.run
 
-fuzz: .venv/fuzz-ready  ## each wire machine against a coverage-guided fuzzer, for a minute
+fuzz: .venv/fuzz-ready  ## each target against a coverage-guided fuzzer, for a minute
 	for fuzzer in fuzz/fuzz_*.py; do $(BIN)/python $$fuzzer -max_total_time=60 || exit 1; done
 
 clean:  ## remove what these commands have made

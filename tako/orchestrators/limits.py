@@ -20,7 +20,7 @@ def cut_text(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     head = limit - limit // 3
-    tail = text[len(text) - (limit - head) :] if limit > head else ""
+    tail = text[len(text) - (limit - head) :]
     return f"{text[:head]}\n[... {len(text) - limit:,} of {len(text):,} characters cut ...]\n{tail}"
 
 
@@ -40,7 +40,7 @@ def cut_content(content: tuple[Part, ...], limit: int) -> tuple[Part, ...]:
     left = limit
     for part in content:
         if type(part) is TextPart:
-            text = cut_text(part.text, max(left, 1))
+            text = cut_text(part.text, left)
             left -= min(len(part.text), left)
             part = part if text is part.text else part.model_copy(update={"text": text})
         kept.append(part)

@@ -134,14 +134,21 @@ def test_of_two_tokens_that_are_related_the_outer_one_is_heard() -> None:
     def middle() -> Flow[Any]:
         return (yield from asks(Within(None, asks(Sleep(9)), token.child()), Now()))
 
-    def wake() -> None:
-        if not ends:
-            ends.append(steps.interrupt())
+    def outer() -> Flow[Any]:
+        try:
+            yield Within(None, middle(), token)
+        except Interrupted as error:
+            return error.partial
 
-    token, ends = CancellationToken(), list[Any]()
-    steps, _, _ = started(asks(Within(None, middle(), token)), wake=wake)
+    def wake() -> None:
+        if not woken:
+            woken.append(steps.interrupt())
+
+    token, woken = CancellationToken(), list[Any]()
+    steps, _, _ = started(outer(), wake=wake)
     token.cancel()
-    assert ends == [Returned(["Interrupted"])]
+    assert woken == [Now()]
+    assert steps.interrupt() == Returned([["Cancelled"], "Cancelled"]), "the inner one just ends"
 
 
 def test_the_wake_of_a_frame_that_has_ended_is_not_called() -> None:
