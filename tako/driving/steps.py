@@ -183,7 +183,9 @@ class Steps(Generic[T]):
         self._cancelled = True
         flow: object = self._frames[-1].flow
         if isgenerator(flow) and getgeneratorstate(flow) == GEN_CREATED:
-            return self._run(self._frames[-1].flow.send, None)
+            step = self._run(self._frames[-1].flow.send, None)
+            if isinstance(step, Returned):
+                return step  # it has heard of it, or has waited for nothing
         return self.throw(Cancelled())
 
     def unwind(self) -> Returned[T]:
