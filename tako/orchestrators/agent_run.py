@@ -154,6 +154,8 @@ class AgentRun:
     @property
     def sub_agents(self) -> tuple[SubAgentUsage, ...]:
         """What each run of a sub-agent has used, in the order of the calls."""
+        if not self._sub_agents:
+            return ()
         order = sorted(self._sub_agents, key=lambda place: [int(number) for number in place.split(".")])
         return tuple([self._sub_agents[place] for place in order])
 

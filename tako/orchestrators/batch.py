@@ -91,7 +91,9 @@ def _perform_stage(scope: Scope, stage: Stage) -> Flow[list[PendingCall]]:
     for call in stage.calls:
         tool = scope.equipment.tools.get(call.name)
         if tool is None:
-            yield from settle(scope, call, missing_tool(scope, call))
+            told = settle(scope, call, missing_tool(scope, call))
+            if told is not None:
+                yield told
             continue
         if _is_free(scope, call, tool):
             ready[call.id] = tool, call.args
@@ -102,7 +104,9 @@ def _perform_stage(scope: Scope, stage: Stage) -> Flow[list[PendingCall]]:
         elif isinstance(verdict, Waits):
             pending.append(PendingCall.of(call, verdict.what))
         else:
-            yield from settle(scope, call, ToolOutput(verdict.words, is_error=verdict.is_error), tool)
+            told = settle(scope, call, ToolOutput(verdict.words, is_error=verdict.is_error), tool)
+            if told is not None:
+                yield told
     if len(ready) == 1:
         [call] = [call for call in stage.calls if call.id in ready]
         yield from perform(scope, call, *ready[call.id])

@@ -8,18 +8,18 @@ has something to say all the same is heard: what it returned then is in the resu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from tako.effects import Flow, within
+from tako.effects import Emit, Flow, within
 from tako.errors import Cancelled, Interrupted, InvalidInput, TakoError, TimedOut, ToolError
 from tako.events import ToolCallResult, ToolProgress
 from tako.models import TextPart, ToolCallPart, ToolResultPart
 from tako.orchestrators.agent_steps import CallSuspended, ToolReplied
 from tako.orchestrators.limits import cut_content, cut_result
-from tako.orchestrators.scope import Scope
+from tako.orchestrators.scope import Scope, Show
 from tako.tools.output import ToolOutput
 from tako.tools.tool import Tool, speakable, words_of
 
@@ -56,21 +56,24 @@ def perform(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flo
         output = ToolOutput.error(speakable(str(error.message)))
     except Exception as error:  # a tool is somebody else's code: whatever it raises is an answer
         output = ToolOutput.error(words_of(error))
-    yield from settle(scope, call, output, tool)
+    told = settle(scope, call, output, tool)
+    if told is not None:
+        yield told
     if cancelled is not None:
         raise cancelled
 
 
-def settle(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None = None) -> Flow[None]:
-    """Feed the result of a call to the run, and tell of it. The run has it before anybody is told."""
+def settle(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None = None) -> Emit | None:
+    """Feed the result of a call to the run; what is left to do is to tell of it, if somebody listens."""
     part = _part(scope, call, output, tool)
     scope.run.feed(ToolReplied(part))
     if scope.steered is not None:
         scope.steered.call_ended(call.id)
-    if scope.show is not None:
-        yield scope.tell(
-            ToolCallResult(scope.run.step, call.name, call.id, part.result, part.is_error, part.content)
-        )
+    if scope.show is None:
+        return None
+    return scope.tell(
+        ToolCallResult(scope.run.step, call.name, call.id, part.result, part.is_error, part.content)
+    )
 
 
 def missing_tool(scope: Scope, call: ToolCallPart) -> ToolOutput:
@@ -81,23 +84,22 @@ def missing_tool(scope: Scope, call: ToolCallPart) -> ToolOutput:
 
 def _invoke(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flow[Any]:
     """The flow of the tool, within its time and with the token by which the user can interrupt it."""
-
-    show = scope.show
-
-    def progress(item: Any) -> Sequence[Any]:
-        assert show is not None
-        return show((ToolProgress(scope.run.step, call.name, call.id, item),))
-
-    listener = None if show is None else progress
+    listener = None if scope.show is None else _listener(scope, call, scope.show)
     flow = tool.invoke(arguments, lambda: scope.context(call, listener), listener)
     token = scope.calls.get(call.id) if scope.calls else None
     return flow if tool.timeout is None and token is None else within(tool.timeout, flow, token)
 
 
+def _listener(scope: Scope, call: ToolCallPart, show: Show) -> Callable[[Any], Sequence[Any]]:
+    """What becomes of what the tool says on its way."""
+    return lambda item: show((ToolProgress(scope.run.step, call.name, call.id, item),))
+
+
 def _part(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None) -> ToolResultPart:
     """The result as the model will read it, no longer than it may be."""
-    limits = scope.equipment.tool_output_limit, None if tool is None else tool.max_output
-    limit = min([one for one in limits if one is not None], default=None)
+    limit, own = scope.equipment.tool_output_limit, None if tool is None else tool.max_output
+    if own is not None and (limit is None or own < limit):
+        limit = own
     if type(output) is not ToolOutput:
         result = output if limit is None else cut_result(output, limit)
         return ToolResultPart(id=call.id, name=call.name, result=result, is_error=False)

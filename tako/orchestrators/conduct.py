@@ -74,16 +74,19 @@ from tako.orchestrators.scope import Scope, Show
 from tako.providers.base import Relay
 
 if TYPE_CHECKING:
-    from tako.steering import Snapshot, SteeredRun, TurnEnd, TurnInputs
+    from tako.steering import Snapshot, SteeredRun, Steering, TurnEnd, TurnInputs
 
 __all__ = ["conduct"]
 
 
 def conduct(scope: Scope) -> Flow[RunResult[Any]]:
     """The run from where it stands to its end; raises what ended it, if that was an error."""
-    if scope.steering is None:
-        return (yield from _steps(scope))
-    steered = scope.steered = scope.steering.new_run()
+    return _steps(scope) if scope.steering is None else _with_handle(scope, scope.steering)
+
+
+def _with_handle(scope: Scope, steering: Steering) -> Flow[RunResult[Any]]:
+    """The same, and what the user does with the handle; it is given back, however the run ends."""
+    steered = scope.steered = steering.new_run()
     try:
         return (yield from within(None, _steps(scope), steered.token))
     except Interrupted as error:  # the user stopped the whole run; this is its result
@@ -98,8 +101,13 @@ def conduct(scope: Scope) -> Flow[RunResult[Any]]:
 def _steps(scope: Scope) -> Flow[RunResult[Any]]:
     run, steered, begun = scope.run, scope.steered, False
     try:
-        yield from _begin(scope)
+        if not run.run_id:
+            run.run_id = (yield Entropy(8)).hex()
+        if steered is not None:
+            yield Call(steered.begin, (run.run_id,))
         begun = True
+        if scope.show is not None and (answered := run.take_unshown()):
+            yield scope.tell(*_answers(run, answered))
         while True:
             step = run.next_step()
             if type(step) is CallModel:
@@ -122,6 +130,7 @@ def _steps(scope: Scope) -> Flow[RunResult[Any]]:
 
 
 def _finished(scope: Scope) -> Flow[RunResult[Any]]:
+    """The result, of which everybody is told who listens."""
     result = _closed(scope)
     if scope.show is not None:
         try:
@@ -129,16 +138,6 @@ def _finished(scope: Scope) -> Flow[RunResult[Any]]:
         except Cancelled:
             pass  # too late to change anything: the run has ended
     return result
-
-
-def _begin(scope: Scope) -> Flow[None]:
-    run = scope.run
-    if not run.run_id:
-        run.run_id = (yield Entropy(8)).hex()
-    if scope.steered is not None:
-        yield Call(scope.steered.begin, (run.run_id,))
-    if scope.show is not None and (answered := run.take_unshown()):
-        yield scope.tell(*_answers(run, answered))
 
 
 def _answers(run: AgentRun, results: list[ToolResultPart]) -> list[OrchEvent]:

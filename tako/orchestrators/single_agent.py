@@ -179,7 +179,8 @@ class SingleAgent(Orchestrator[OutputT]):
         if changes:
             options = options.model_copy(update=changes)
         run = AgentRun(messages_of(prompt), messages_of(history, "history"), options)
-        run.remember_all(_remembered(remembered))
+        if remembered != ():
+            run.remember_all(_remembered(remembered))
         return run
 
     def load(self, text: str | bytes, key: SealingKey | Sequence[SealingKey] | None = None) -> AgentRun:
