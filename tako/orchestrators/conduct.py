@@ -68,6 +68,7 @@ from tako.orchestrators.agent_steps import (
     Told,
 )
 from tako.orchestrators.batch import perform_batch
+from tako.orchestrators.equipment import Trim
 from tako.orchestrators.gate import decided
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.scope import Scope, Show
@@ -256,7 +257,7 @@ def _snapshot(run: AgentRun) -> Snapshot:
 def _call_model(scope: Scope, step: CallModel) -> Flow[None]:
     run, equipment, show = scope.run, scope.equipment, scope.show
     if equipment.trim is not None:
-        step = yield from _trimmed(scope, step)
+        step = yield from _trimmed(scope, equipment.trim, step)
     request = equipment.request(run, step, scope.instructions)
     provider, wants_output = equipment.provider, equipment.wants_output
     if show is None:
@@ -274,11 +275,11 @@ def _call_model(scope: Scope, step: CallModel) -> Flow[None]:
             yield scope.tell(*events)
 
 
-def _trimmed(scope: Scope, step: CallModel) -> Flow[CallModel]:
+def _trimmed(scope: Scope, trim: Trim, step: CallModel) -> Flow[CallModel]:
     """The step with what the caller's trimmer has made of its messages; raises InvalidInput."""
     before = list(step.messages)
     try:
-        after = yield Call(scope.equipment.trim, (list(before),))  # type: ignore[arg-type]
+        after = yield Call(trim, (list(before),))
     except TakoError:
         raise
     except Exception as error:
@@ -339,15 +340,14 @@ def _relay(step: int, show: Show) -> Relay:
     def relay(chunks: list[ChatChunk]) -> Sequence[Any]:
         events: list[OrchEvent] = []
         for chunk in chunks:
-            kind = type(chunk)
-            if kind is TextDelta:
-                events.append(AssistantText(step, chunk.text))  # type: ignore[union-attr]
-            elif kind is ThinkingDelta:
-                events.append(AssistantThinking(step, chunk.text))  # type: ignore[union-attr]
-            elif kind is ThinkingBlock:
-                events.append(AssistantThinkingBlock(step, chunk.part))  # type: ignore[union-attr,arg-type]
-            elif kind is MediaBlock:
-                events.append(AssistantMedia(step, chunk.part))  # type: ignore[union-attr,arg-type]
+            if type(chunk) is TextDelta:
+                events.append(AssistantText(step, chunk.text))
+            elif type(chunk) is ThinkingDelta:
+                events.append(AssistantThinking(step, chunk.text))
+            elif type(chunk) is ThinkingBlock:
+                events.append(AssistantThinkingBlock(step, chunk.part))
+            elif type(chunk) is MediaBlock:
+                events.append(AssistantMedia(step, chunk.part))
         return show(events) if events else events
 
     return relay

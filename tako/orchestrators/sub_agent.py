@@ -246,14 +246,14 @@ def _show(parent: Scope, step: str, trace: Trace | None) -> Show | None:
     outer = parent.show
 
     def show(events: Sequence[OrchEvent]) -> Sequence[Any]:
-        told: list[OrchEvent] = []
+        told: list[SubAgentEvent] = []
         for event in events:
             path = (step, *event.path) if isinstance(event, SubAgentEvent) else (step,)
             inner = event.event if isinstance(event, SubAgentEvent) else event
             told.append(SubAgentEvent(path, inner))
         if trace is not None:
             for one in told:
-                trace(one)  # type: ignore[arg-type]
+                trace(one)
         return () if outer is None else outer(told)
 
     return show
