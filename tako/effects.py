@@ -18,6 +18,11 @@ adapters, the simulator, a recorder, a test that sends replies by hand.
 | Sleep   | None                |                                                                  |
 | Now     | seconds since epoch | never goes back within a run                                     |
 | Entropy | bytes               | the only chance there is                                         |
+| Keep    | what was made       | gives what all flows of this Runtime share under a key           |
+| Open    | number of the link  | connects; the machine frames what goes over it                   |
+| Ask     | what was answered   | gives the machine a message, and waits for the answer to it      |
+| Tell    | None                | gives the machine a message, and waits until it is on its way    |
+| Hangup  | None                | ends a link; whoever still asks is told                          |
 
 Invariants. The set is closed: a new provider, tool or orchestrator is a new flow. A reply is a
 plain value; an exchange is known to a flow by its number alone. A driver throws TakoErrors into a
@@ -25,19 +30,25 @@ flow (and, for Call, what the function raised). Cleanup is never an effect: exch
 leaves open are closed by the driver when the flow ends. A flow under Within that ends well leaves
 them to its parent; one that was stopped, or failed, to nobody: they are closed then. Only the wait
 that is in flight is cut short, so what the parent had opened before can still be received from.
+
+A link is no exchange: it is the Runtime's, any flow that runs there may ask over it, also many at
+once, and it lives until Hangup, or until the Runtime is closed. What it is, and what its machine has
+to do, is in tako.links.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from tako.cancellation import CancellationToken
+    from tako.links import Endpoint, Kept, LinkMachine
 
 __all__ = [
+    "Ask",
     "Call",
     "Close",
     "Effect",
@@ -46,30 +57,40 @@ __all__ = [
     "Failed",
     "Flow",
     "Gather",
+    "Hangup",
     "HttpHead",
     "HttpRequest",
+    "Keep",
     "Now",
     "OnError",
+    "Open",
     "Outcome",
     "Receive",
     "Resolve",
     "Send",
     "Sleep",
     "Succeeded",
+    "Tell",
     "TlsOptions",
     "Within",
+    "ask",
     "call",
     "entropy",
     "gather",
+    "hang_up",
+    "keep",
     "now",
+    "open_link",
     "receive",
     "resolve",
     "send",
     "sleep",
+    "tell",
     "within",
 ]
 
 T = TypeVar("T")
+K = TypeVar("K", bound="Kept")
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 EVENT_BUFFER = 64
@@ -82,10 +103,10 @@ class TlsOptions:
 
     extra_roots: str | None = None
     """PEM certificates to trust besides the system's."""
-    client_cert: str | None = None
-    """Path of the PEM file with our certificate chain."""
-    client_key: str | None = None
-    """Path of its key, if it is not in the same file."""
+    client_cert: str | None = field(default=None, repr=False)
+    """Our certificate chain: PEM text, or the path of a file of it."""
+    client_key: str | None = field(default=None, repr=False)
+    """Its key, if that is not in the same file: PEM text, or a path."""
     system_roots: bool = True
 
 
@@ -212,6 +233,49 @@ class Entropy:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What the Runtime has under the key; if nothing, what `make` gives, which must not wait.
+
+    The Runtime holds on to it, and bids it farewell when it is closed.
+    """
+
+    key: Hashable
+    make: Callable[[], Kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Connect, and put the machine between those who ask and the bytes. It is this link's alone."""
+
+    endpoint: Endpoint
+    machine: LinkMachine
+
+
+@dataclass(slots=True)
+class Ask:
+    """A message that is answered. Cut short, the machine is told that nobody waits any more."""
+
+    link: int
+    message: Any
+
+
+@dataclass(slots=True)
+class Tell:
+    """A message that is not answered; the flow goes on when the system has taken its bytes."""
+
+    link: int
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """End a link: in order if the peer does so too within the seconds, else by force. Never fails."""
+
+    link: int
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
 class Succeeded(Generic[T]):
     """The outcome of a child that returned."""
 
@@ -226,7 +290,10 @@ class Failed:
 
 
 Outcome: TypeAlias = Succeeded[T] | Failed
-Effect: TypeAlias = Emit | Send | Receive | Close | Resolve | Call | Gather | Within | Sleep | Now | Entropy
+Effect: TypeAlias = (
+    Emit | Send | Receive | Close | Resolve | Call | Gather | Within | Sleep | Now | Entropy
+    | Keep | Open | Ask | Tell | Hangup
+)  # fmt: skip
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -282,3 +349,29 @@ def now() -> Flow[float]:
 def entropy(size: int) -> Flow[bytes]:
     chance: bytes = yield Entropy(size)
     return chance
+
+
+def keep(key: Hashable, make: Callable[[], K]) -> Flow[K]:
+    """What this Runtime keeps under the key, made now if there is nothing yet."""
+    kept: K = yield Keep(key, make)
+    return kept
+
+
+def open_link(endpoint: Endpoint, machine: LinkMachine) -> Flow[int]:
+    """The number of a new link; raises TransportError or TimedOut."""
+    link: int = yield Open(endpoint, machine)
+    return link
+
+
+def ask(link: int, message: Any) -> Flow[Any]:
+    """What the machine gives as the answer; raises what it gives as the failure, or why the link was lost."""
+    return (yield Ask(link, message))
+
+
+def tell(link: int, message: Any) -> Flow[None]:
+    """Send a message; raises what the machine refuses it with, or why the link was lost."""
+    yield Tell(link, message)
+
+
+def hang_up(link: int, seconds: float = 2.0) -> Flow[None]:
+    yield Hangup(link, seconds)

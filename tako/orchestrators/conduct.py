@@ -110,6 +110,10 @@ def _steps(scope: Scope) -> Flow[RunResult[Any]]:
         if scope.show is not None and (answered := run.take_unshown()):
             yield scope.tell(*_answers(run, answered))
         while True:
+            if scope.equipment.servers:
+                from tako.orchestrators.furnishing import furnish  # an agent without servers needs no MCP
+
+                yield from furnish(scope)
             step = run.next_step()
             if type(step) is CallModel:
                 yield from _call_model(scope, step) if steered is None else _ask_model(scope, steered)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tako.models import ChatRequest, Message, TextPart
 from tako.orchestrators.agent_run import AgentRun
@@ -19,6 +19,9 @@ from tako.providers.base import Provider
 from tako.tools.concurrency import ConcurrencyConfig
 from tako.tools.policy import ToolPolicy
 from tako.tools.registry import ToolRegistry
+
+if TYPE_CHECKING:
+    from tako.mcp.config import ServerConfig
 
 __all__ = ["Equipment", "Trim"]
 
@@ -42,6 +45,8 @@ class Equipment:
     tool_output_limit: int | None
     trim: Trim | None
     max_depth: int
+    servers: tuple[ServerConfig, ...] = ()
+    """Whose tools are added to these when a run begins."""
     output: OutputType[Any] | None = None
     wants_output: bool = False
 

@@ -19,8 +19,10 @@ from tako.orchestrators.result import RunResult
 from tako.tools.context import ToolContext
 
 if TYPE_CHECKING:
+    from tako.mcp.session import Session
     from tako.models import ToolCallPart
     from tako.steering import Mode, SteeredRun, Steering
+    from tako.tools.registry import ToolRegistry
 
 __all__ = ["Scope", "Show"]
 
@@ -40,6 +42,12 @@ class Scope:
     path: tuple[str, ...] = ()
     steered: SteeredRun | None = None
     """What this run has of the handle."""
+    # Where there are MCP servers:
+    sessions: tuple[Session, ...] | None = None
+    own_tools: ToolRegistry | None = None
+    """Those that are the agent's without its servers."""
+    generations: list[int] | None = None
+    """Of which time the servers' tools are that the equipment has."""
     # Of this turn, where there is a handle:
     mode: Mode | None = None
     instructions: tuple[str, ...] = ()

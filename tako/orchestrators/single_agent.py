@@ -31,6 +31,7 @@ from tako.tools.concurrency import ConcurrencyConfig
 from tako.tools.policy import EVERYTHING, ToolPolicy
 
 if TYPE_CHECKING:
+    from tako.mcp.config import ServerConfig
     from tako.orchestrators.snapshot import SealingKey
     from tako.steering import Steering
 
@@ -46,6 +47,8 @@ class SingleAgent(Orchestrator[OutputT]):
     model              another model of that provider than its own
     system             the system prompt: text, or text parts with cache marks
     tools              functions, or what @tool made of them
+    mcp_servers        Stdio, Http, WebSocket and Grpc of tako.mcp, whose tools the agent has too. They are
+                       connected at the first run, and closed with the Runtime
     max_steps          how often one run may call the model
     output_type        a Pydantic model or type that the answer has to fit; see `result.output`
     output_retries     how often an answer that does not fit is sent back
@@ -76,6 +79,7 @@ class SingleAgent(Orchestrator[OutputT]):
         model: str = "",
         system: str | Iterable[Part] | None = None,
         tools: Iterable[Tool | Callable[..., Any]] = (),
+        mcp_servers: Iterable[ServerConfig] = (),
         max_steps: int = 8,
         output_type: type[OutputT] | None = None,
         output_retries: int = 2,
@@ -117,10 +121,12 @@ class SingleAgent(Orchestrator[OutputT]):
             tool_output_limit=tool_output_limit,
             trim=trim,
             max_depth=max_depth,
+            servers=_servers(mcp_servers),
             output=None if output_type is None or output_type is str else OutputType(output_type),
             wants_output=output_type is not None,
         )
-        _require_choice(tool_choice, self.tools)
+        if not self.equipment.servers:  # whose tools are not known yet
+            _require_choice(tool_choice, self.tools)
         require_traces(self.tools, policy)
         self.options = RunOptions(
             system=_system_message(system, self._output_instruction()),
@@ -223,6 +229,24 @@ class SingleAgent(Orchestrator[OutputT]):
 
 def _as_they_are(events: Sequence[Any]) -> Sequence[Any]:
     return events
+
+
+def _servers(servers: Iterable[ServerConfig]) -> tuple[ServerConfig, ...]:
+    """The servers, checked; raises InvalidInput."""
+    if servers == ():
+        return ()
+    from tako.mcp.config import ServerConfig  # an agent without servers needs no MCP
+
+    if isinstance(servers, ServerConfig) or not isinstance(servers, Iterable):
+        raise InvalidInput("mcp_servers should be a list of servers: mcp_servers=[Stdio(...)]")
+    found = tuple(servers)
+    for index, server in enumerate(found):
+        if not isinstance(server, ServerConfig):
+            raise InvalidInput(
+                f"mcp_servers[{index}] should be a Stdio, Http, WebSocket or Grpc of tako.mcp, not "
+                f"{type(server).__name__}"
+            )
+    return found
 
 
 def _require_provider(provider: object) -> None:

@@ -42,10 +42,12 @@ from tako.testing.chance import Chance
 from tako.testing.describing import describe, describe_error
 from tako.testing.faults import Faults
 from tako.testing.vendor import ScriptedVendor
-from tako.testing.world import Wait, World
+from tako.testing.world import Shared, Wait, World
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from tako.testing.link_peers import Peers
 
 __all__ = ["Deadlock", "Performed", "SimulatedRun", "Simulator"]
 
@@ -77,7 +79,8 @@ class Simulator:
     """A world with a clock of its own, in which flows are run one after the other.
 
     `vendor` answers every host, or is a mapping from host (or "host:port") to who answers there.
-    `addresses` is what Resolve finds. The clock starts at `start` and goes on from run to run.
+    `addresses` is what Resolve finds, `peers` who is at the end of a link. The clock starts at `start`
+    and goes on from run to run, and so do the links and what is kept.
     A run that performs more than `max_effects` is a Deadlock: a flow that goes round without end.
     """
 
@@ -88,6 +91,7 @@ class Simulator:
         *,
         faults: Faults | None = None,
         addresses: Mapping[str, Sequence[str]] | None = None,
+        peers: Peers | None = None,
         start: float = 0.0,
         max_effects: int = 1_000_000,
     ) -> None:
@@ -100,6 +104,8 @@ class Simulator:
         self._vendor = vendor
         self._addresses = addresses
         self._chance = Chance(seed)
+        self.shared = Shared(peers, self.faults, self._chance, lambda: self.now)
+        """What the runs have in common: `kept` values by their keys, and the `links`."""
         self._entropy = Chance(seed, stream=1)
 
     def run(
@@ -129,7 +135,9 @@ class Simulator:
         def clock() -> float:
             return self.now
 
-        world = World(self._vendor, self._addresses, self.faults, self._chance, self._entropy, clock)
+        world = World(
+            self._vendor, self._addresses, self.faults, self._chance, self._entropy, clock, self.shared
+        )
         run = SimulatedRun(flow, self, world, self._chance, cancel)
         self.trace = run.trace
         return run
@@ -274,6 +282,7 @@ class SimulatedRun(Generic[T]):
             if self.now >= self._cancel_at:
                 self._strike()
                 self._cancel_at = math.inf
+            self._simulator.shared.links.deliver()
             ready: list[_Task | None] = [task for task in self._tasks if self._is_ready(task)]
             if self._buffer and self.now >= self._busy_until:
                 ready.append(None)
@@ -312,6 +321,7 @@ class SimulatedRun(Generic[T]):
     def _moments(self) -> Iterator[float]:
         """When somebody may be able to go on who is not now."""
         yield self._cancel_at
+        yield self._simulator.shared.links.next_arrival()
         if self._buffer:
             yield self._busy_until
         for task in self._tasks:

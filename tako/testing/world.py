@@ -13,33 +13,41 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tako.cancellation import CancellationToken
 from tako.driving.calls import GRACE
 from tako.effects import (
+    Ask,
     Call,
     Close,
     Effect,
     Entropy,
+    Hangup,
     HttpHead,
     HttpRequest,
+    Keep,
     Now,
+    Open,
     Receive,
     Resolve,
     Send,
     Sleep,
+    Tell,
 )
-from tako.errors import InvalidInput, TimedOut, TransportError
+from tako.errors import InvalidInput, TakoError, TimedOut, TransportError
+from tako.links import Endpoint, Kept, LinkMachine
 from tako.testing.chance import Chance
 from tako.testing.describing import name_of
 from tako.testing.faults import Faults
-from tako.testing.vendor import Answer, Hangup, Pause, ReceivedRequest, Reset, ScriptedVendor
+from tako.testing.link_peers import Links, Peers
+from tako.testing.vendor import Answer, Pause, ReceivedRequest, Reset, ScriptedVendor
+from tako.testing.vendor import Hangup as HungUp
 from tako.wire.route import Origin, parse_url
 
-__all__ = ["Wait", "World"]
+__all__ = ["Shared", "Wait", "World"]
 
 
 @dataclass(slots=True)
@@ -54,6 +62,8 @@ class Wait:
     interrupted: bool = False
     abandoned: bool = False
     stopping: bool = False
+    undo: Callable[[], None] | None = None
+    """What is to be done if it is cut short."""
 
     def stop(self, now: float) -> None:
         """The wait is cut short: at once, or as soon as a function has had its grace."""
@@ -62,6 +72,8 @@ class Wait:
         self.stopping = True
         if self.token is not None:
             self.token.cancel()
+        if self.undo is not None:
+            self.undo()
         if self.heeds:
             self.until, self.interrupted = now, True
         elif self.until > now + GRACE:
@@ -90,7 +102,7 @@ def failed(error: Exception, until: float) -> Wait:
 @dataclass(slots=True)
 class _Arrival:
     moment: float
-    what: bytes | Reset | Hangup | None
+    what: bytes | Reset | HungUp | None
     """None is the end of the body."""
 
 
@@ -106,7 +118,7 @@ class _Exchange:
     def late(self, phase: str) -> TimedOut:
         return TimedOut(f"{self.peer} sent nothing for {self.patience:g} seconds", phase=phase)
 
-    def broken(self, what: Reset | Hangup, phase: str) -> TransportError:
+    def broken(self, what: Reset | HungUp, phase: str) -> TransportError:
         how = "the connection was reset" if type(what) is Reset else "the peer hung up too early"
         return TransportError(f"{self.peer}: {how}", phase=phase)
 
@@ -133,6 +145,43 @@ class _Exchange:
         return b"".join(taken)
 
 
+class Shared:
+    """What all runs of a Simulator have in common: what is kept, and the links."""
+
+    def __init__(
+        self, peers: Peers | None, faults: Faults, chance: Chance, clock: Callable[[], float]
+    ) -> None:
+        self.kept: dict[Hashable, Kept] = {}
+        self._peers = peers
+        self._faults = faults
+        self._chance = chance
+        self._read = 0
+        self.links = Links(clock, self._late, self._size)
+
+    def keep(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def open(self, endpoint: Endpoint, machine: LinkMachine) -> int:
+        if self._peers is None:
+            raise InvalidInput("the Simulator has nobody at the end of a link; pass peers=...")
+        return self.links.connect(self._peers(endpoint), machine, "the peer")
+
+    def _late(self) -> float:
+        jitter = self._faults.jitter
+        return self._faults.delay + (jitter * self._chance.fraction() if jitter else 0.0)
+
+    def _size(self) -> int | None:
+        cut = self._faults.cut
+        if cut == "written":
+            return None
+        if cut == "seeded":
+            return 1 + self._chance.below(2 ** (1 + self._chance.below(10)))
+        self._read += 1
+        return cut[(self._read - 1) % len(cut)]
+
+
 class World:
     """Everything outside the flows of one run. Exchanges are numbered from 1."""
 
@@ -144,7 +193,9 @@ class World:
         chance: Chance,
         entropy: Chance,
         clock: Callable[[], float],
+        shared: Shared,
     ) -> None:
+        self._shared = shared
         self._vendor = vendor
         self._addresses = addresses
         self._faults = faults
@@ -178,6 +229,10 @@ class World:
                     return answered(self._entropy.data(size), now)
                 case Resolve(host):
                     return answered(self._resolve(host), now)
+                case Keep(key, make):
+                    return answered(self._shared.keep(key, make), now)
+                case Open() | Ask() | Tell() | Hangup():
+                    return self._over_link(effect, now)
         except (InvalidInput, TransportError) as error:
             return failed(error, now)
         kind = type(effect).__name__
@@ -191,6 +246,41 @@ class World:
     @property
     def open_exchanges(self) -> tuple[int, ...]:
         return tuple(self._exchanges)
+
+    def _over_link(self, effect: Open | Ask | Tell | Hangup, now: float) -> Wait:
+        links = self._shared.links
+        try:
+            match effect:
+                case Open(endpoint, machine):
+                    number = self._shared.open(endpoint, machine)
+                    return Wait(now + self._faults.connect_delay, lambda: number)
+                case Ask(link, message):
+                    return self._ask(link, message)
+                case Tell(link, message):
+                    links.live(link).tell(message)
+                    links.flush(link)
+                case Hangup(link):
+                    links.hang_up(link)
+        except TakoError as error:  # what the machine refuses it with
+            return failed(error, now)
+        return answered(None, now)
+
+    def _ask(self, number: int, message: Any) -> Wait:
+        links = self._shared.links
+        live = links.live(number)
+        wait = Wait(math.inf, lambda: asking.result())
+
+        def wake() -> None:
+            wait.until = self._clock()
+
+        def forget() -> None:
+            live.forget(asking)
+            links.flush(number)
+
+        asking = live.ask(message, wake)
+        wait.undo = forget
+        links.flush(number)
+        return wait
 
     def _resolve(self, host: str) -> tuple[str, ...]:
         if self._addresses is None or host not in self._addresses:
@@ -240,7 +330,7 @@ class World:
         jitter = self._faults.jitter
         return self._faults.delay + (jitter * self._chance.fraction() if jitter else 0.0)
 
-    def _play_head(self, answer: Answer, moment: float) -> tuple[float, Reset | Hangup | None]:
+    def _play_head(self, answer: Answer, moment: float) -> tuple[float, Reset | HungUp | None]:
         moment += self._late()
         for step in answer.before:
             if not isinstance(step, Pause):
@@ -258,7 +348,7 @@ class World:
                 if piece:
                     arrivals.append(_Arrival(moment, piece))
             else:
-                ends = type(piece) is Hangup and answer.framing == "close"
+                ends = type(piece) is HungUp and answer.framing == "close"
                 return [*arrivals, _Arrival(moment, None if ends else piece)]
         return [*arrivals, _Arrival(moment, None)]
 

@@ -52,6 +52,10 @@ class ToolRegistry:
         """Those whose names are wanted."""
         return ToolRegistry([one for one in self if wanted(one.name)], cache=self._cache)
 
+    def and_also(self, others: Iterable[Tool]) -> ToolRegistry:
+        """These and others; raises InvalidInput when two have the same name."""
+        return ToolRegistry((*self, *others), cache=self._cache)
+
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 

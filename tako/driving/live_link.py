@@ -1,0 +1,189 @@
+"""LiveLink: an open link as its driver has it: the machine, who waits, and what is still to be written.
+
+| the driver                         | calls                             | and then                    |
+|------------------------------------|-----------------------------------|-----------------------------|
+| performs Ask                       | `ask`: an Asking                  | writes; waits for its wake  |
+| ... and the wait was cut short     | `forget(asking)`                  | writes                      |
+| performs Tell                      | `tell`                            | writes                      |
+| was poked                          | `settle`                          | writes                      |
+| has read                           | `received`                        | writes; looks at `is_over`  |
+| met the end, or an error           | `lost(error)`                     | lets go of the stream       |
+
+`outgoing` is what is to be written: the driver takes it from the front, as the system accepts it.
+`is_awaited` says whether to read at all.
+
+Invariants. Nothing here waits or locks: a driver with threads holds a lock of its own around each call.
+Each Asking is woken at most once, by the call that brings its outcome, and has it by then. Once lost, a
+link has one error for ever, and whoever asks gets it, each a copy of their own; what was not written by
+then never will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from copy import copy
+from typing import Any
+
+from tako.effects import Failed, Outcome
+from tako.errors import TakoError, TransportError
+from tako.links import STDERR_TAIL, Child, Endpoint, LinkMachine, Socket
+
+__all__ = ["Asking", "LiveLink", "Tail", "link_closed", "link_lost", "not_started", "peer_of"]
+
+
+class Asking:
+    """Who waits for an outcome, and the outcome. `wake` is called when it has come."""
+
+    __slots__ = ("outcome", "ticket", "wake")
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+        self.ticket: Hashable = None
+        self.outcome: Outcome[Any] | None = None
+
+    def result(self) -> Any:
+        """What was answered; raises the failure."""
+        outcome = self.outcome
+        assert outcome is not None
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return outcome.value
+
+
+class LiveLink:
+    """What the drivers of links have in common."""
+
+    __slots__ = ("_waiting", "error", "machine", "outgoing")
+
+    def __init__(self, machine: LinkMachine) -> None:
+        self.machine = machine
+        self.outgoing = bytearray(machine.data_to_send())
+        self.error: TakoError | None = None
+        """Why it was lost."""
+        self._waiting: dict[Hashable, Asking] = {}
+
+    @property
+    def is_awaited(self) -> bool:
+        """True while somebody waits for an outcome."""
+        return bool(self._waiting)
+
+    @property
+    def is_over(self) -> bool:
+        return self.error is not None or self.machine.is_over
+
+    def ask(self, message: Any, wake: Callable[[], None]) -> Asking:
+        """Begin to ask; the outcome may be there at once. Raises what the machine refuses it with."""
+        self._require_open()
+        asking = Asking(wake)
+        asking.ticket = ticket = self.machine.ask(message)
+        self._waiting[ticket] = asking
+        self.settle()
+        return asking
+
+    def tell(self, message: Any) -> None:
+        """Send; raises what the machine refuses it with."""
+        self._require_open()
+        self.machine.tell(message)
+        self.settle()
+
+    def forget(self, asking: Asking) -> None:
+        """Nobody waits for this any more."""
+        if self._waiting.pop(asking.ticket, None) is not None and self.error is None:
+            self.machine.forget(asking.ticket)
+            self.settle()
+
+    def received(self, data: bytes) -> None:
+        """What was read; b"" is the end."""
+        if self.error is None:
+            self.machine.receive_data(data)
+            self.settle()
+
+    def settle(self) -> None:
+        """Take from the machine what it has: bytes to write, and outcomes to hand out."""
+        if self.error is None:
+            self.outgoing += self.machine.data_to_send()
+        waiting = self._waiting
+        for ticket, outcome in self.machine.outcomes():
+            asking = waiting.pop(ticket, None)
+            if asking is not None:
+                asking.outcome = outcome
+                asking.wake()
+
+    def goodbye(self) -> None:
+        """Have the machine say its last words, which are then to be written."""
+        if self.error is None:
+            self.machine.goodbye()
+            self.settle()
+
+    def lost(self, error: TakoError) -> None:
+        """Nothing will come any more: everybody hears why. Only the first reason counts."""
+        if self.error is not None:
+            return
+        self.error = error
+        self.outgoing.clear()
+        self.machine.lost(error)
+        self.settle()
+        waiting, self._waiting = self._waiting, {}
+        for asking in waiting.values():  # whom the machine has passed over
+            asking.outcome = Failed(copy(error))
+            asking.wake()
+
+    def _require_open(self) -> None:
+        if self.error is not None:
+            raise copy(self.error)
+
+
+class Tail:
+    """The last STDERR_TAIL bytes of a child's standard error."""
+
+    __slots__ = ("_bytes", "_cut")
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._cut = 0
+
+    def add(self, data: bytes) -> None:
+        self._bytes += data
+        surplus = len(self._bytes) - STDERR_TAIL
+        if surplus > 0:
+            del self._bytes[:surplus]
+            self._cut += surplus
+
+    def text(self) -> str:
+        """It as text, which says if something was cut."""
+        text = self._bytes.decode("utf-8", "replace").strip()
+        return f"[... {self._cut:,} bytes cut ...]\n{text}" if self._cut else text
+
+
+def peer_of(endpoint: Endpoint) -> str:
+    """Who is at the other end, as errors name it. The arguments of a command may hold secrets."""
+    if isinstance(endpoint, Child):
+        return f"the process {endpoint.command[0]!r}"
+    return f"{endpoint.host}:{endpoint.port}" if isinstance(endpoint, Socket) else "our standard input"
+
+
+def not_started(endpoint: Child, error: OSError) -> TransportError:
+    """Why a child could not be started, from what `subprocess` raised."""
+    if endpoint.directory is not None and error.filename == endpoint.directory:
+        what, advice = f"in the directory {endpoint.directory!r}", "is that where it is to start?"
+    else:
+        what, advice = "", "is it installed, on the PATH, and executable?"
+    words = f"{peer_of(endpoint)} cannot be started {what}".rstrip()
+    return TransportError(f"{words}: {error.strerror or error}; {advice}", phase="link")
+
+
+def link_closed() -> TransportError:
+    """What those are told who ask over a link that we have closed."""
+    return TransportError("the link was closed at this end", phase="link")
+
+
+def link_lost(peer: str, *, code: int | None = None, tail: str = "", reason: str = "") -> TransportError:
+    """Why a link ended that we had not closed: `code` is a child's exit code, below 0 a signal."""
+    words = f"{peer} has closed the connection"
+    if code is not None:
+        words = f"{peer} " + (f"was killed by signal {-code}" if code < 0 else f"has exited with code {code}")
+    if reason:
+        words += f": {reason}"
+    if tail:
+        words += f"; the end of its standard error:\n{tail}"
+    return TransportError(words, phase="link", code=None if code is None else str(code))

@@ -1,0 +1,122 @@
+"""MCP: servers whose tools, resources and prompts a program or an agent uses, and being one.
+
+    from tako.mcp import Stdio, connect
+
+    with connect(Stdio("uvx", ["mcp-server-time"])) as session:
+        print(session.call("get_current_time", {"timezone": "Asia/Tokyo"}).text)
+
+    agent = SingleAgent(provider, mcp_servers=[Stdio("uvx", ["mcp-server-time"])])
+
+| file             | holds                                                                        |
+|------------------|------------------------------------------------------------------------------|
+| versions         | the revisions, as a table                                                    |
+| config, stdio, http, websocket, grpc | where a server is and how it is used: what users make    |
+| host, sampling   | what we do for servers: sampling, elicitation, roots, logs                   |
+| framing          | bytes to texts and back, for what goes over a link                           |
+| conversation     | JSON-RPC, either side: the machine of a link                                 |
+| channel          | how a session's messages reach the server                                    |
+| negotiation, session, mirrored | the client: eras, requests, input, changes, headers            |
+| catalogue        | what a server offers and gives, as values                                    |
+| connect          | a session for blocking and for async code                                    |
+| once             | what many want at the same time is done by one                               |
+| auth             | OAuth, as flows                                                              |
+| server           | the other direction                                                          |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tako.mcp.catalogue import (
+        CallResult,
+        Completion,
+        Content,
+        Contents,
+        PromptArgument,
+        PromptInfo,
+        PromptMessage,
+        PromptResult,
+        ResourceInfo,
+        TemplateInfo,
+        ToolInfo,
+    )
+    from tako.mcp.config import ServerConfig
+    from tako.mcp.connect import AsyncSession, BlockingSession, Connection, connect
+    from tako.mcp.conversation import Notice
+    from tako.mcp.errors import McpError
+    from tako.mcp.host import Declined, Elicitation, Host, LogMessage
+    from tako.mcp.sampling import SamplingRequest
+    from tako.mcp.session import Session
+    from tako.mcp.stdio import Stdio
+
+__all__ = [
+    "AsyncSession",
+    "BlockingSession",
+    "CallResult",
+    "Completion",
+    "Connection",
+    "Content",
+    "Contents",
+    "Declined",
+    "Elicitation",
+    "Host",
+    "LogMessage",
+    "McpError",
+    "Notice",
+    "PromptArgument",
+    "PromptInfo",
+    "PromptMessage",
+    "PromptResult",
+    "ResourceInfo",
+    "SamplingRequest",
+    "ServerConfig",
+    "Session",
+    "Stdio",
+    "TemplateInfo",
+    "ToolInfo",
+    "connect",
+]
+
+_HOMES = {
+    "CallResult": "catalogue",
+    "Completion": "catalogue",
+    "Content": "catalogue",
+    "Contents": "catalogue",
+    "PromptArgument": "catalogue",
+    "PromptInfo": "catalogue",
+    "PromptMessage": "catalogue",
+    "PromptResult": "catalogue",
+    "ResourceInfo": "catalogue",
+    "TemplateInfo": "catalogue",
+    "ToolInfo": "catalogue",
+    "ServerConfig": "config",
+    "AsyncSession": "connect",
+    "BlockingSession": "connect",
+    "Connection": "connect",
+    "connect": "connect",
+    "Notice": "conversation",
+    "McpError": "errors",
+    "Declined": "host",
+    "Elicitation": "host",
+    "Host": "host",
+    "LogMessage": "host",
+    "SamplingRequest": "sampling",
+    "Session": "session",
+    "Stdio": "stdio",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"tako.mcp.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_HOMES))

@@ -1,0 +1,62 @@
+"""Stdio: a server that is a program of ours, spoken to over its standard input and output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tako.effects import Flow, call
+from tako.errors import InvalidInput
+from tako.links import Child, Endpoint
+from tako.mcp.channel import Channel, LinkChannel
+from tako.mcp.config import ServerConfig
+from tako.mcp.framing import Framing, Lines
+
+__all__ = ["Stdio"]
+
+
+@dataclass(frozen=True, eq=False)
+class Stdio(ServerConfig):
+    """A server as a child process.
+
+    command  the program, looked for in PATH; no shell
+    args     its arguments
+    env      variables that it gets besides ours; a value None takes one away
+    cwd      the folder where it starts
+
+    It is started when it is first needed, in a process group of its own, and ended with the Runtime: its
+    input is closed, and if it does not go by itself the group gets SIGTERM, then SIGKILL. The end of what
+    it says on standard error is in the error if it dies. The other arguments are those of ServerConfig.
+    """
+
+    command: str
+    args: Sequence[str] = ()
+    env: Mapping[str, str | None] | None = field(default=None, repr=False, kw_only=True)
+    cwd: str | os.PathLike[str] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.command, str) or not self.command:
+            raise InvalidInput(f"command should be the name of a program, not {self.command!r}")
+        if isinstance(self.args, str) or not all(isinstance(one, str) for one in self.args):
+            raise InvalidInput("args should be a list of texts")
+        for name, value in (self.env or {}).items():
+            if not isinstance(name, str) or not (value is None or isinstance(value, str)):
+                raise InvalidInput(f"env: {name!r} should be a text and its value a text or None")
+
+    @property
+    def label(self) -> str:
+        return f"the MCP server {os.path.basename(self.command)!r}"
+
+    def channel(self) -> Channel:
+        return LinkChannel(self.label, self._connect)
+
+    def _connect(self) -> Flow[tuple[Endpoint, Framing]]:
+        environ = None
+        if self.env:
+            ours: Mapping[str, str] = yield from call(dict, os.environ)
+            merged = {**ours, **self.env}
+            environ = tuple([(name, value) for name, value in merged.items() if value is not None])
+        folder = None if self.cwd is None else os.fspath(self.cwd)
+        return Child((self.command, *self.args), environ, folder), Lines()
