@@ -20,10 +20,12 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Literal, TypeAlias
 
-__all__ = ["Aim", "Comparison", "Line", "Work", "compare", "count_calls", "speed"]
+__all__ = ["Aim", "Comparison", "Cost", "Line", "Work", "compare", "compare_costs", "count_calls", "speed"]
 
 Work: TypeAlias = Callable[[], int]
 """Does some work, checks its result, and says how many units it was."""
+Cost: TypeAlias = Callable[[], float]
+"""Does some work, and says how many microseconds of CPU a unit took."""
 
 SLICE_SECONDS = 0.04
 LEAST_PAIRS = 5
@@ -83,17 +85,21 @@ class Line:
 
 def compare(ours: Work, floor: Work, seconds: float) -> Comparison:
     """Run both in turns for about that long."""
-    rounds = [_rounds(work) for work in (ours, floor)]
+    return compare_costs(_measured(ours), _measured(floor), seconds)
+
+
+def compare_costs(ours: Cost, floor: Cost, seconds: float) -> Comparison:
+    """The same, of what knows its cost itself: another process, say."""
     pairs: list[tuple[float, float]] = []
     gc.collect()
     gc.freeze()  # what other benches have loaded is not walked through again and again in this one
     end = perf_counter() + seconds
     before = speed()
     while len(pairs) < LEAST_PAIRS or perf_counter() < end:
-        first = _cost(ours, rounds[0])
+        first = ours()
         # ours, floor, floor, ours: what grows or falls steadily hits both alike.
-        second = (_cost(floor, rounds[1]) + _cost(floor, rounds[1])) / 2
-        first = (first + _cost(ours, rounds[0])) / 2
+        second = (floor() + floor()) / 2
+        first = (first + ours()) / 2
         after = speed()
         factor = (before + after) / 2 / NOMINAL
         before = after
@@ -128,6 +134,12 @@ def count_calls(work: Callable[[], object]) -> int:
     finally:
         sys.setprofile(former)
     return count - 1  # the call that takes the profile off again
+
+
+def _measured(work: Work) -> Cost:
+    """What costs a slice of it has, from now on."""
+    rounds = _rounds(work)
+    return lambda: _cost(work, rounds)
 
 
 def _rounds(work: Work) -> int:

@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from bench import agent, call, concurrency, decode, history, imports, stream, vendors
+from bench import agent, call, concurrency, decode, history, imports, mcp_calls, stream, vendors
 from bench.measure import NOMINAL, Line, speed
 from bench.vendor import core, stay_on
 
@@ -22,6 +22,7 @@ BENCHES: dict[str, Callable[[float], Iterator[Line]]] = {
     "agent": agent.lines,
     "concurrency": concurrency.lines,
     "history": history.lines,
+    "mcp": mcp_calls.lines,
     "imports": imports.lines,
 }
 HEADINGS = ("work", "against", "ours", "floor", "unit", "ratio", "aim", "")

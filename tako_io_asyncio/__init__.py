@@ -12,14 +12,17 @@ under asyncio and trio, are in tako.driving.async_*. What is asyncio's own is he
 | _gather.py   | how a child of a Gather is started, heard and waited for    |
 | _calls.py    | threads that can be left behind                             |
 | _http.py     | sockets and TLS                                             |
+| _links.py    | links: how an asker waits                                   |
+| _wires.py    | their bytes: children, sockets, standard streams            |
 
 tako_io_trio is its twin, name by name.
 
 Invariants. Nothing is started that is not needed: no task and no queue between a socket and whoever
 iterates, but for the children of a Gather. Nothing is held open while the caller has an event: no
 timeout, no task group, no context variable. What a flow opened is closed when it ends, however it
-ends. Idle connections live as long as their Runtime, and no longer than the event loop: `asyncio.run`
-closes them, because they hang on an async generator that it shuts down.
+ends. Idle connections and links live as long as their Runtime, and no longer than the event loop:
+`asyncio.run` closes them, because they hang on an async generator that it shuts down. Only `aclose` does it
+in order: it bids farewell to what is kept, and hangs up.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from tako.effects import Flow
 from tako.errors import InvalidInput
 from tako_io_asyncio._driver import Driver
 from tako_io_asyncio._http import Network
+from tako_io_asyncio._links import Links
 
 __all__ = ["Events", "Runtime", "run", "stream"]
 
@@ -76,7 +80,7 @@ def stream(
 
 
 class Runtime:
-    """Owns the connections of everything that is run on it, for one event loop at a time.
+    """Owns the connections and links of everything that is run on it, for one event loop at a time.
 
     `environ` is where proxies are looked for; `entropy` and `clock` (seconds since the epoch, never
     going back) answer Entropy and Now.
@@ -97,6 +101,7 @@ class Runtime:
         self._max_idle_per_host = max_idle_per_host
         self._idle_seconds = idle_seconds
         self._network: Network | None = None
+        self._links: Links | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None
         self._is_closed = False
 
@@ -129,10 +134,27 @@ class Runtime:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every idle connection; those in use are closed when their flows end. Idempotent."""
+        """Bid farewell to what is kept, hang up every link, close every idle connection. Idempotent.
+
+        Connections in use are closed when their flows end.
+        """
         self._is_closed = True
-        if self._lifetime is not None:
-            await self._lifetime.aclose()
+        try:
+            links = self._links
+            if links is not None and links.loop is asyncio.get_running_loop() and not links.is_empty:
+                await self.run(links.farewell())
+        finally:
+            if self._lifetime is not None:
+                await self._lifetime.aclose()
+
+    async def links(self) -> Links:
+        """The links, and what is kept; as `network` says."""
+        links = self._links
+        if links is None or links.loop is not asyncio.get_running_loop():
+            await self.network()
+            links = self._links
+            assert links is not None
+        return links
 
     async def network(self) -> Network:
         """The connections, made when they are first needed. Raises InvalidInput once closed."""
@@ -149,18 +171,22 @@ class Runtime:
         self._network = network = Network(
             self._environ, max_idle_per_host=self._max_idle_per_host, idle_seconds=self._idle_seconds
         )
-        self._lifetime = self._live(network)
+        if self._links is not None:
+            self._links.close()  # those of a loop that was closed before anybody could end them
+        self._links = links = Links()
+        self._lifetime = self._live(network, links)
         await anext(self._lifetime)
         return network
 
-    async def _live(self, network: Network) -> AsyncGenerator[None, None]:
+    async def _live(self, network: Network, links: Links) -> AsyncGenerator[None, None]:
         """Ends with the Runtime or the loop, whichever is first: asyncio closes what generators are open."""
         try:
             yield
         finally:
+            links.close()
             network.close()
             if self._network is network:
-                self._network = None
+                self._network = self._links = None
             await asyncio.sleep(0)  # a transport closes its socket in the loop's next round
 
 

@@ -18,6 +18,7 @@ cut short in three ways, and a plain call, which has no token and no deadline, p
 | Receive from another exchange        | at an inbox    | a Reading is left; the next Receive takes  |
 |                                      |                | it up again, so nothing is lost            |
 | Call, Resolve, Sleep, Gather         | at an inbox    | as _calls.py and _gather.py say            |
+| Open, Ask, Tell, Hangup              | at an inbox    | as _link.py and _links.py say              |
 
 A wake may come late, when its Within has ended and something else is in flight. So who wakes looks at
 `must_stop` and acts under the lock without which the thread that drives cannot go on to anything else.
@@ -35,11 +36,12 @@ from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tako.cancellation import CancellationToken
 from tako.driving.steps import Returned, Steps
 from tako.effects import (
+    Ask,
     Call,
     Close,
     Effect,
@@ -47,12 +49,16 @@ from tako.effects import (
     Entropy,
     Flow,
     Gather,
+    Hangup,
     HttpHead,
+    Keep,
     Now,
+    Open,
     Receive,
     Resolve,
     Send,
     Sleep,
+    Tell,
 )
 from tako.errors import InvalidInput, TransportError
 from tako_io_sync._calls import WAKE, Interrupted, on_worker, perform_call
@@ -61,14 +67,25 @@ from tako_io_sync._exchange import Exchange, Reading
 from tako_io_sync._gather import gather
 
 if TYPE_CHECKING:
+    from tako.links import Kept
     from tako_io_sync._connections import Operation
     from tako_io_sync._private_loop import PrivateLoop
     from tako_io_sync._watchdog import Watch
     from tako_io_sync.runtime import Runtime
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "Inbox"]
 
 T = TypeVar("T")
+
+
+class Inbox(Protocol):
+    """Where a driver waits: a SimpleQueue, or what behaves like one and does something useful meanwhile."""
+
+    def put(self, item: Any, /) -> None:
+        """Never waits; from any thread, and from a signal handler."""
+
+    def get(self, *, timeout: float | None) -> Any:
+        """What was put in; raises Empty after the seconds."""
 
 
 class Driver:
@@ -99,7 +116,7 @@ class Driver:
         self._loop: PrivateLoop | None = None  # the root's is used
         self._exchanges: dict[int, Exchange | Operation] = {}
         self._readings: dict[int, Reading] = {}  # that go on beside the flow
-        self._inbox: SimpleQueue[Any] | None = None
+        self._inbox: Inbox | None = None
         self._current: Operation | None = None  # what is waited for, if a part of the flow may be stopped
         self._watch: Watch | None = None
         self._lock = threading.RLock()
@@ -182,7 +199,7 @@ class Driver:
         """Whether somebody could want to cut short what is done now."""
         return self.steps.token is not None or self.steps.deadline is not None
 
-    def wait(self, inbox: SimpleQueue[Any], seconds: float | None = None) -> Any:
+    def wait(self, inbox: Inbox, seconds: float | None = None) -> Any:
         """What comes into the inbox, WAKE when the flow must stop; raises Empty after the seconds."""
         steps = self.steps
         deadline = steps.deadline
@@ -368,6 +385,21 @@ class Driver:
     def _entropy(self, effect: Entropy) -> bytes:
         return self.runtime.entropy(effect.size)
 
+    def _keep(self, effect: Keep) -> Kept:
+        return self.runtime.keep(effect.key, effect.make)
+
+    def _open(self, effect: Open) -> int:
+        return self.runtime.links.open(self, effect.endpoint, effect.machine)
+
+    def _ask(self, effect: Ask) -> Any:
+        return self.runtime.links[effect.link].ask(self, effect.message)
+
+    def _tell(self, effect: Tell) -> None:
+        self.runtime.links[effect.link].tell(self, effect.message)
+
+    def _hang_up(self, effect: Hangup) -> None:
+        self.runtime.links.hang_up(self, effect.link, effect.seconds)
+
 
 _PERFORM: dict[type, Callable[[Driver, Any], Any]] = {
     Send: Driver._send,
@@ -378,6 +410,11 @@ _PERFORM: dict[type, Callable[[Driver, Any], Any]] = {
     Sleep: Driver._sleep,
     Now: Driver._now,
     Entropy: Driver._entropy,
+    Keep: Driver._keep,
+    Open: Driver._open,
+    Ask: Driver._ask,
+    Tell: Driver._tell,
+    Hangup: Driver._hang_up,
 }
 
 

@@ -1,16 +1,20 @@
-"""Runtime: what outlives a run. Its connections, the watchdog, and where time and chance come from.
+"""Runtime: what outlives a run. Its connections and links, what it keeps for flows, the watchdog, and
+where time and chance come from.
 
 There is one for the process, made at first use, that `run` and `stream` take if they are given
-none. A forked child starts with fresh connections: those of its parent are the parent's.
+none. A forked child starts with fresh connections, and without links and what was kept: those of its
+parent are the parent's. Links that nobody has closed end when the process does, or when their runtime
+is collected.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -19,15 +23,23 @@ import requests
 from tako.cancellation import CancellationToken
 from tako.driving.clock import never_back
 from tako.driving.targets import MakesFlow, as_flow
-from tako.effects import Flow
+from tako.effects import Flow, OnError, gather, within
 from tako.errors import InvalidInput
+from tako.links import Kept
 from tako_io_sync._driver import Driver
 from tako_io_sync._http import Transport
+from tako_io_sync._links import Links
 from tako_io_sync._watchdog import Watchdog
 
 __all__ = ["EventStream", "Runtime", "default_runtime"]
 
 T = TypeVar("T")
+
+FAREWELL = 2.0
+"""Seconds that each of what is kept has to take its leave, and then all links together to end in order."""
+
+AT_EXIT = (0.2, 0.1)
+"""Seconds that links have to end in order when the process ends, and those that they have after SIGTERM."""
 
 
 class Runtime:
@@ -57,6 +69,10 @@ class Runtime:
         self.clock: Callable[[], float] = clock or never_back(time.time)
         self.transport = Transport(session)
         self.watchdog = Watchdog()
+        self.links = Links()
+        self._kept: dict[Hashable, Kept] = {}
+        self._making = threading.RLock()
+        weakref.finalize(self, self.links.close, *AT_EXIT)
         _runtimes.add(self)
 
     def __enter__(self) -> Runtime:
@@ -90,9 +106,37 @@ class Runtime:
             options["streaming"] = True
         return EventStream(Driver(self, as_flow(target, *arguments, **options), cancel))
 
+    def keep(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What is kept under the key, made once, however many threads want it."""
+        kept = self._kept.get(key)
+        if kept is None:
+            with self._making:
+                kept = self._kept.get(key)
+                if kept is None:
+                    kept = self._kept[key] = make()
+        return kept
+
     def close(self) -> None:
-        """Close the connections. What still runs is not stopped, but will find no connection any more."""
-        self.transport.close()
+        """Say farewell to what was kept, and close links and connections. What still runs is not stopped,
+        but will find none of them any more."""
+        with self._making:
+            kept, self._kept = list(self._kept.values()), {}
+        try:
+            if kept:
+                self.run(
+                    gather(*[within(FAREWELL, one.farewell()) for one in kept], on_error=OnError.COLLECT)
+                )
+        finally:
+            self.links.close(FAREWELL)
+            self.transport.close()
+
+    def start_afresh(self) -> None:
+        """In a forked child: forget what is the parent's. Locks may be held by threads that are not here."""
+        self.transport.forget()
+        self.watchdog = Watchdog()
+        self.links.forget()
+        self._kept = {}
+        self._making = threading.RLock()
 
 
 class EventStream(Generic[T]):
@@ -167,8 +211,7 @@ def _start_afresh() -> None:
     """In a forked child: forget what is the parent's."""
     _default.clear()
     for runtime in list(_runtimes):
-        runtime.transport.forget()
-        runtime.watchdog = Watchdog()
+        runtime.start_afresh()
 
 
 if hasattr(os, "register_at_fork"):

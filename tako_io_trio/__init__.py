@@ -12,14 +12,17 @@ under asyncio and trio, are in tako.driving.async_*. What is trio's own is here:
 | _gather.py   | how a child of a Gather is started, heard and waited for    |
 | _calls.py    | threads that can be left behind                             |
 | _http.py     | sockets and TLS                                             |
+| _links.py    | links: how an asker waits                                   |
+| _wires.py    | their bytes: children, sockets, standard streams            |
 
 tako_io_asyncio is its twin, name by name.
 
 Invariants. Nothing is started that is not needed: no task and no queue between a socket and whoever
 iterates, but for the children of a Gather. Nothing is held open while the caller has an event: no
 cancel scope, no nursery, no context variable. What a flow opened is closed when it ends, however it
-ends. Idle connections live as long as their Runtime, and no longer than the run of trio, because they
-are shut by a system task when that is cancelled, and trio cancels those at the end of a run.
+ends. Idle connections and links live as long as their Runtime, and no longer than the run of trio, because
+they are shut by a system task when that is cancelled, and trio cancels those at the end of a run. Only
+`aclose` does it in order: it bids farewell to what is kept, and hangs up.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from tako.effects import Flow
 from tako.errors import InvalidInput
 from tako_io_trio._driver import Driver
 from tako_io_trio._http import Network
+from tako_io_trio._links import Links
 
 __all__ = ["Events", "Runtime", "run", "stream"]
 
@@ -77,7 +81,7 @@ def stream(
 
 
 class Runtime:
-    """Owns the connections of everything that is run on it, for one run of trio at a time.
+    """Owns the connections and links of everything that is run on it, for one run of trio at a time.
 
     `environ` is where proxies are looked for; `entropy` and `clock` (seconds since the epoch, never
     going back) answer Entropy and Now.
@@ -98,6 +102,7 @@ class Runtime:
         self._max_idle_per_host = max_idle_per_host
         self._idle_seconds = idle_seconds
         self._network: Network | None = None
+        self._links: Links | None = None
         self._lifetime: trio.CancelScope | None = None
         self._ended = trio.Event()
         self._is_closed = False
@@ -131,12 +136,29 @@ class Runtime:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every idle connection; those in use are closed when their flows end. Idempotent."""
+        """Bid farewell to what is kept, hang up every link, close every idle connection. Idempotent.
+
+        Connections in use are closed when their flows end.
+        """
         self._is_closed = True
-        if self._lifetime is not None:
-            self._lifetime.cancel()
-            with trio.CancelScope(shield=True):
-                await self._ended.wait()
+        try:
+            links = self._links
+            if links is not None and links.run is trio.lowlevel.current_trio_token() and not links.is_empty:
+                await self.run(links.farewell())
+        finally:
+            if self._lifetime is not None:
+                self._lifetime.cancel()
+                with trio.CancelScope(shield=True):
+                    await self._ended.wait()
+
+    async def links(self) -> Links:
+        """The links, and what is kept; as `network` says."""
+        links = self._links
+        if links is None or links.run is not trio.lowlevel.current_trio_token():
+            await self.network()
+            links = self._links
+            assert links is not None
+        return links
 
     async def network(self) -> Network:
         """The connections, made when they are first needed. Raises InvalidInput once closed."""
@@ -153,18 +175,24 @@ class Runtime:
         self._network = network = Network(
             self._environ, max_idle_per_host=self._max_idle_per_host, idle_seconds=self._idle_seconds
         )
+        self._links = links = Links()
         self._lifetime = trio.CancelScope()
         self._ended = trio.Event()
-        trio.lowlevel.spawn_system_task(self._live, network, self._lifetime, self._ended, name="tako Runtime")
+        trio.lowlevel.spawn_system_task(
+            self._live, network, links, self._lifetime, self._ended, name="tako Runtime"
+        )
         return network
 
-    async def _live(self, network: Network, lifetime: trio.CancelScope, ended: trio.Event) -> None:
+    async def _live(
+        self, network: Network, links: Links, lifetime: trio.CancelScope, ended: trio.Event
+    ) -> None:
         """Ends with the Runtime or the run, whichever is first: trio cancels what system tasks are left."""
         try:
             with lifetime:
                 await network.watch()
         finally:
-            self._network = None
+            links.close()
+            self._network = self._links = None
             ended.set()
 
 

@@ -34,7 +34,7 @@ from tako.driving.streams import Connect, NothingSent, Operation, Read, StartTls
 from tako.driving.tls import apply_tls
 from tako.effects import TlsOptions
 
-__all__ = ["ByteStream", "Network", "look_up"]
+__all__ = ["ByteStream", "Network", "SocketStream", "connect", "look_up"]
 
 READ_SIZE = 65536
 HEAD_START = 0.25
@@ -48,6 +48,21 @@ async def look_up(host: str, port: int) -> list[str]:
     except UnicodeError as error:
         raise OSError("it is not a host name") from error
     return [str(entry[4][0]) for entry in found]
+
+
+async def connect(host: str, port: int) -> socket.socket:
+    """To the first address that answers, the next being tried beside it when it is slow; raises OSError."""
+    try:
+        if (version := _address_version(host)) is not None:
+            connected = await _connect_to(host, port, version)
+        else:
+            stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=HEAD_START)
+            connected = stream.socket
+    except OSError as error:
+        raise _reason(error) from error
+    plain = socket.socket(fileno=connected.detach())
+    plain.setblocking(False)
+    return plain
 
 
 class Network(AsyncNetwork["ByteStream"]):
@@ -77,26 +92,14 @@ class Network(AsyncNetwork["ByteStream"]):
                     return await operation.stream.write(operation.data, operation.seconds)
                 case Connect():
                     with trio.fail_after(_or_never(operation.seconds)):
-                        return await self._connect(operation.host, operation.port)
+                        plain = await connect(operation.host, operation.port)
+                        return ByteStream(SocketStream(plain), self._patience)
                 case StartTls():
                     context = self._context(operation.options)
                     with trio.fail_after(_or_never(operation.seconds)):
                         return await operation.stream.start_tls(context, operation.server_name)
         except trio.TooSlowError:
             raise TimeoutError from None
-
-    async def _connect(self, host: str, port: int) -> ByteStream:
-        try:
-            if (version := _address_version(host)) is not None:
-                connected = await _connect_to(host, port, version)
-            else:
-                stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=HEAD_START)
-                connected = stream.socket
-        except OSError as error:
-            raise _reason(error) from error
-        plain = socket.socket(fileno=connected.detach())
-        plain.setblocking(False)
-        return ByteStream(_Socket(plain), self._patience)
 
     def _context(self, options: TlsOptions | None) -> ssl.SSLContext:
         context = self._contexts.get(options)
@@ -112,7 +115,7 @@ class ByteStream:
 
     __slots__ = ("_error", "_patience", "_socket", "_stream")
 
-    def __init__(self, socket: _Socket, patience: _Patience) -> None:
+    def __init__(self, socket: SocketStream, patience: _Patience) -> None:
         self._socket = socket
         self._stream: trio.abc.Stream = socket
         self._patience = patience
@@ -182,7 +185,7 @@ class ByteStream:
         return cause if isinstance(cause, OSError) else ConnectionResetError("the connection was lost")
 
 
-class _Socket(trio.abc.Stream):
+class SocketStream(trio.abc.Stream):
     """A socket as a stream for SSLStream to stand on; it counts what it sends."""
 
     __slots__ = ("_plain", "sent")

@@ -38,10 +38,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from tako.cancellation import CancellationToken
 from tako.driving.async_group import NO_MORE, AsyncGroup
 from tako.driving.async_http import AsyncNetwork, receive
+from tako.driving.async_links import AsyncLinks
 from tako.driving.calls import perform_call
 from tako.driving.exchange import Exchange
 from tako.driving.steps import Returned, Steps
 from tako.effects import (
+    Ask,
     Call,
     Close,
     Effect,
@@ -50,13 +52,17 @@ from tako.effects import (
     Failed,
     Flow,
     Gather,
+    Hangup,
     HttpHead,
     HttpRequest,
+    Keep,
     Now,
+    Open,
     Receive,
     Resolve,
     Send,
     Sleep,
+    Tell,
 )
 from tako.errors import Cancelled, InvalidInput, TransportError
 
@@ -77,6 +83,7 @@ class AsyncRuntime(Protocol):
     @property
     def entropy(self) -> Callable[[int], bytes]: ...
     async def network(self) -> AsyncNetwork[Any]: ...
+    async def links(self) -> AsyncLinks: ...
 
 
 class AsyncDriver(ABC, Generic[T]):
@@ -269,6 +276,8 @@ class AsyncDriver(ABC, Generic[T]):
         match effect:
             case Receive():
                 return await receive(self._exchange(effect.exchange))
+            case Ask():
+                return await (await self._runtime.links())[effect.link].ask(effect.message)
             case Call():
                 return await perform_call(effect, self.steps.token, self._on_thread)
             case Send():
@@ -285,6 +294,14 @@ class AsyncDriver(ABC, Generic[T]):
                 return self._runtime.entropy(effect.size)
             case Resolve():
                 return await self._resolve(effect.host, effect.port)
+            case Tell():
+                await (await self._runtime.links())[effect.link].tell(effect.message)
+            case Open():
+                return await (await self._runtime.links()).open(effect.endpoint, effect.machine)
+            case Hangup():
+                await (await self._runtime.links()).hang_up(effect.link, effect.seconds)
+            case Keep():
+                return (await self._runtime.links()).keep(effect.key, effect.make)
             case _:
                 raise InvalidInput(
                     f"a flow should yield effects and nothing else, not {type(effect).__name__}"

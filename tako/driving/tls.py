@@ -7,6 +7,7 @@ costs milliseconds. Checking the name and the certificate stays on, whatever the
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 from tako.effects import TlsOptions
@@ -23,7 +24,7 @@ _PEM_MARK = "-----BEGIN"
 def apply_tls(context: ssl.SSLContext, options: TlsOptions | None) -> None:
     """Load roots and our certificate into a client context; None means the defaults.
 
-    `extra_roots` is PEM text, or the path of a file of it. Raises InvalidInput, naming the option,
+    Each is PEM text, or the path of a file of it. Raises InvalidInput, naming the option,
     for what cannot be loaded.
     """
     options = options or TlsOptions()
@@ -56,13 +57,31 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
         raise InvalidInput("tls.client_key is encrypted: give a key without a password")
 
     try:
-        context.load_cert_chain(certificate, key, password=refuse_to_ask)
+        with ExitStack() as files:
+            chain = files.enter_context(_as_file(certificate))
+            secret = None if key is None else files.enter_context(_as_file(key))
+            context.load_cert_chain(chain, secret, password=refuse_to_ask)
     except InvalidInput:
         raise
     except (OSError, ValueError) as error:
+        with_key = "" if key is None else f" with tls.client_key {_named(key)}"
         raise InvalidInput(
-            f"tls.client_cert {certificate!r} with tls.client_key {key!r} cannot be loaded: {_reason(error)}"
+            f"tls.client_cert {_named(certificate)}{with_key} cannot be loaded: {_reason(error)}"
         ) from error
+
+
+def _as_file(pem: str) -> AbstractContextManager[str]:
+    """The path that was given, or for PEM text that of a file which is gone afterwards."""
+    if _PEM_MARK not in pem:
+        return nullcontext(pem)
+    from tako.driving.private_file import private_file
+
+    return private_file(pem)
+
+
+def _named(pem: str) -> str:
+    """What a message may say of it: a path, and never a key."""
+    return "(PEM text)" if _PEM_MARK in pem else repr(pem)
 
 
 def _reason(error: Exception) -> str:

@@ -28,6 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tako.mcp.auth import Authorizer, ClientCredentials, FileTokens, MemoryTokens, OAuth, TokenStorage
     from tako.mcp.catalogue import (
         CallResult,
         Completion,
@@ -45,25 +46,37 @@ if TYPE_CHECKING:
     from tako.mcp.connect import AsyncSession, BlockingSession, Connection, connect
     from tako.mcp.conversation import Notice
     from tako.mcp.errors import McpError
+    from tako.mcp.grpc import Grpc
     from tako.mcp.host import Declined, Elicitation, Host, LogMessage
+    from tako.mcp.http import Http
     from tako.mcp.sampling import SamplingRequest
+    from tako.mcp.server import McpServer, serve, serve_async
     from tako.mcp.session import Session
     from tako.mcp.stdio import Stdio
+    from tako.mcp.websocket import WebSocket
 
 __all__ = [
     "AsyncSession",
+    "Authorizer",
     "BlockingSession",
     "CallResult",
+    "ClientCredentials",
     "Completion",
     "Connection",
     "Content",
     "Contents",
     "Declined",
     "Elicitation",
+    "FileTokens",
+    "Grpc",
     "Host",
+    "Http",
     "LogMessage",
     "McpError",
+    "McpServer",
+    "MemoryTokens",
     "Notice",
+    "OAuth",
     "PromptArgument",
     "PromptInfo",
     "PromptMessage",
@@ -74,36 +87,52 @@ __all__ = [
     "Session",
     "Stdio",
     "TemplateInfo",
+    "TokenStorage",
     "ToolInfo",
+    "WebSocket",
     "connect",
+    "serve",
+    "serve_async",
 ]
 
 _HOMES = {
+    "AsyncSession": "connect",
+    "Authorizer": "auth",
+    "BlockingSession": "connect",
     "CallResult": "catalogue",
+    "ClientCredentials": "auth",
     "Completion": "catalogue",
+    "Connection": "connect",
     "Content": "catalogue",
     "Contents": "catalogue",
+    "Declined": "host",
+    "Elicitation": "host",
+    "FileTokens": "auth",
+    "Grpc": "grpc",
+    "Host": "host",
+    "Http": "http",
+    "LogMessage": "host",
+    "McpError": "errors",
+    "McpServer": "server",
+    "MemoryTokens": "auth",
+    "Notice": "conversation",
+    "OAuth": "auth",
     "PromptArgument": "catalogue",
     "PromptInfo": "catalogue",
     "PromptMessage": "catalogue",
     "PromptResult": "catalogue",
     "ResourceInfo": "catalogue",
-    "TemplateInfo": "catalogue",
-    "ToolInfo": "catalogue",
-    "ServerConfig": "config",
-    "AsyncSession": "connect",
-    "BlockingSession": "connect",
-    "Connection": "connect",
-    "connect": "connect",
-    "Notice": "conversation",
-    "McpError": "errors",
-    "Declined": "host",
-    "Elicitation": "host",
-    "Host": "host",
-    "LogMessage": "host",
     "SamplingRequest": "sampling",
+    "ServerConfig": "config",
     "Session": "session",
     "Stdio": "stdio",
+    "TemplateInfo": "catalogue",
+    "TokenStorage": "auth",
+    "ToolInfo": "catalogue",
+    "WebSocket": "websocket",
+    "connect": "connect",
+    "serve": "server",
+    "serve_async": "server",
 }
 
 

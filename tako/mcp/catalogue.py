@@ -61,11 +61,11 @@ class ToolInfo:
     @classmethod
     def of(cls, raw: Json) -> ToolInfo:
         name = needed(raw, "name", str, "a tool")
-        hints = optional(raw, "annotations", Mapping) or NOTHING
+        hints = optional(raw, "annotations", dict) or NOTHING
         return cls(
             name=name,
             description=optional(raw, "description", str) or "",
-            input_schema=dict(needed(raw, "inputSchema", Mapping, f"the tool {name!r}")),
+            input_schema=dict(needed(raw, "inputSchema", dict, f"the tool {name!r}")),
             output_schema=optional(raw, "outputSchema", dict),
             title=optional(raw, "title", str) or optional(hints, "title", str),
             read_only=optional(hints, "readOnlyHint", bool),
@@ -209,7 +209,7 @@ class Content:
                 link = ResourceInfo.of(raw)
                 return cls(kind, uri=link.uri, name=link.name, mime=link.mime, raw=raw)
             case "resource":
-                held = Contents.of(needed(raw, "resource", Mapping, "an embedded resource"))
+                held = Contents.of(needed(raw, "resource", dict, "an embedded resource"))
                 return cls(kind, uri=held.uri, mime=held.mime, contents=held, raw=raw)
         return cls(kind, raw=raw)
 
@@ -277,7 +277,7 @@ class PromptMessage:
     @classmethod
     def of(cls, raw: Json) -> PromptMessage:
         role = needed(raw, "role", str, "a message of a prompt")
-        return cls(role, Content.of(needed(raw, "content", Mapping, "a message of a prompt")))
+        return cls(role, Content.of(needed(raw, "content", dict, "a message of a prompt")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +316,7 @@ class Completion:
 
     @classmethod
     def of(cls, raw: Json) -> Completion:
-        found = needed(raw, "completion", Mapping, "a completion")
+        found = needed(raw, "completion", dict, "a completion")
         values = needed(found, "values", list, "a completion")
         return cls(
             tuple([value for value in values if isinstance(value, str)]),
@@ -327,7 +327,7 @@ class Completion:
 
 def needed(raw: Json, name: str, kind: type | UnionType, what: str) -> Any:
     """A member that has to be there; raises ProtocolError that names it."""
-    value = raw.get(name) if isinstance(raw, Mapping) else None
+    value = raw.get(name) if isinstance(raw, dict) else None
     if not isinstance(value, kind):
         raise ProtocolError(f"{what} has no {name!r}, or not of the right type", phase="mcp")
     return value

@@ -241,7 +241,8 @@ class Conversation:
 
     @property
     def is_over(self) -> bool:
-        return self._error is not None or self._framing.is_over
+        # Not where the input has ended: the driver, who knows why, calls `lost`.
+        return self._error is not None
 
     # What a flow may call, from any thread, though it cannot wait any more.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tako.effects import Flow, TlsOptions
 from tako.errors import InvalidInput
@@ -29,11 +29,14 @@ from tako.mcp.config import ServerConfig
 from tako.mcp.framing import MAX_TEXT, Framing
 from tako.wire.route import Origin, parse_url
 
+if TYPE_CHECKING:
+    from os import PathLike
+
 __all__ = ["Grpc"]
 
 PATH: Final = "/tako.mcp.bridge.v1.McpBridge/Open"
 Pem: TypeAlias = bytes | str | None
-Path: TypeAlias = "str | os.PathLike[str] | None"
+Path: TypeAlias = "str | PathLike[str] | None"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +135,10 @@ def _one(label: str, pem: Pem, path: Path) -> str | None:
     if pem is not None and path is not None:
         raise InvalidInput(f"{label}: pass inline bytes or a path, not both")
     if path is not None:
-        if not isinstance(path, str | os.PathLike):
-            raise InvalidInput(f"{label}_path should be a path, not {type(path).__name__}")
-        return os.fspath(path)
+        try:
+            return os.fspath(path)
+        except TypeError:
+            raise InvalidInput(f"{label}_path should be a path, not {type(path).__name__}") from None
     if pem is None:
         return None
     if not isinstance(pem, bytes | str):

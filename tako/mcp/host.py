@@ -172,7 +172,7 @@ def _elicitation(params: Mapping[str, Json]) -> Elicitation:
     message = needed(params, "message", str, "an elicitation")
     match params.get("mode", "form"):
         case "form":
-            return Elicitation(message, needed(params, "requestedSchema", Mapping, "an elicitation"))
+            return Elicitation(message, needed(params, "requestedSchema", dict, "an elicitation"))
         case "url":
             url = needed(params, "url", str, "an elicitation")
             return Elicitation(message, url=url, id=optional(params, "elicitationId", str))
@@ -182,7 +182,7 @@ def _elicitation(params: Mapping[str, Json]) -> Elicitation:
 def _filled(schema: Mapping[str, Json], answered: Mapping[str, Json]) -> dict[str, Json]:
     """The form as the person filled it in, and for the rest the defaults that the server has given."""
     content = dict(answered)
-    properties = optional(schema, "properties", Mapping) or {}
+    properties = optional(schema, "properties", dict) or {}
     for name, wanted in properties.items():
         if name not in content and isinstance(wanted, Mapping) and "default" in wanted:
             content[name] = wanted["default"]

@@ -132,11 +132,11 @@ def _discover(
             return None
         revision = common
         channel.settle(revision)
-    meta = optional(result, "_meta", Mapping) or {}
+    meta = optional(result, "_meta", dict) or {}
     return Agreement(
         revision,
-        optional(result, "capabilities", Mapping) or {},
-        optional(meta, META + "serverInfo", Mapping) or optional(result, "serverInfo", Mapping) or {},
+        optional(result, "capabilities", dict) or {},
+        optional(meta, META + "serverInfo", dict) or optional(result, "serverInfo", dict) or {},
         optional(result, "instructions", str),
     )
 
@@ -161,7 +161,7 @@ def _initialize(channel: Channel, config: ServerConfig, ear: Ear, offered: Revis
     yield from channel.tell("notifications/initialized", {})
     return Agreement(
         revision,
-        optional(result, "capabilities", Mapping) or {},
-        optional(result, "serverInfo", Mapping) or {},
+        optional(result, "capabilities", dict) or {},
+        optional(result, "serverInfo", dict) or {},
         optional(result, "instructions", str),
     )

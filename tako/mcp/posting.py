@@ -112,11 +112,12 @@ class PostingChannel(Channel):
         messages, timeout = reading.messages, reading.timeout
         while True:
             if beside is not None:
+                if not beside.is_answered:
+                    beside.is_reading = True
+                    yield from self._arrive(reading)
+                    beside.is_reading = False
                 if beside.is_answered:
                     return AGAIN
-                beside.is_reading = True
-                yield from self._arrive(reading)
-                beside.is_reading = False
             elif timeout is None or messages:
                 yield from self._await(reading)
             else:

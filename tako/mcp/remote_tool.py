@@ -6,13 +6,13 @@
 | content                         | what the model reads: text, pictures, sound, documents                 |
 | structuredContent               | the value, for programs                                                |
 | isError; an error; a lost call  | an error result in words; the agent goes on                            |
-| progress                        | ToolCallProgress events                                                |
+| progress                        | ToolProgress events                                                |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tako.effects import Emit, Flow, Succeeded, gather, keep
@@ -110,26 +110,33 @@ def remote_tools(sessions: Iterable[Session], taken: Iterable[str]) -> Flow[list
     owners = dict.fromkeys(taken, "the agent itself")
     found: list[RemoteTool] = []
     for session, tools in zip(sessions, (yield from _all_tools(sessions)), strict=True):
-        config = session.config
-        for info in tools:
-            if not _is_wanted(config, info):
-                continue
-            tool = RemoteTool(session, info, config.prefix)
+        label = session.config.label
+        for tool in _made(session, tools):
             if tool.name in owners:
                 raise InvalidInput(
-                    f"both {owners[tool.name]} and {config.label} have a tool named {tool.name!r}; "
+                    f"both {owners[tool.name]} and {label} have a tool named {tool.name!r}; "
                     'give one of the servers a prefix: Stdio(..., prefix="git")'
                 )
-            owners[tool.name] = config.label
+            owners[tool.name] = label
             found.append(tool)
     return found
 
 
 def _all_tools(sessions: tuple[Session, ...]) -> Flow[list[tuple[ToolInfo, ...]]]:
     if len(sessions) == 1:
-        return [(yield from sessions[0].tools())]
-    outcomes = yield from gather(*[session.tools() for session in sessions])
+        return [(yield from sessions[0].known_tools())]
+    outcomes = yield from gather(*[session.known_tools() for session in sessions])
     return [outcome.value for outcome in outcomes if isinstance(outcome, Succeeded)]
+
+
+def _made(session: Session, tools: tuple[ToolInfo, ...]) -> Sequence[RemoteTool]:
+    """The tools that are wanted, made once for as long as they are the same."""
+    made = session.made
+    if made is None or made[0] is not tools:
+        config = session.config
+        wanted = [RemoteTool(session, info, config.prefix) for info in tools if _is_wanted(config, info)]
+        made = session.made = tools, wanted
+    return made[1]
 
 
 def _is_wanted(config: ServerConfig, info: ToolInfo) -> bool:

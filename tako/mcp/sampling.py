@@ -48,7 +48,7 @@ class SamplingRequest:
             messages.append(Message.system(system))
         for raw in needed(params, "messages", list, "a sampling request"):
             messages += _messages(raw)
-        choice = (optional(params, "toolChoice", Mapping) or {}).get("mode")
+        choice = (optional(params, "toolChoice", dict) or {}).get("mode")
         request = ChatRequest(
             messages=messages,
             tools=[_tool(raw) for raw in optional(params, "tools", list) or ()],
@@ -57,7 +57,7 @@ class SamplingRequest:
             temperature=optional(params, "temperature", int | float),
             stop=tuple(optional(params, "stopSequences", list) or ()),
         )
-        preferences = optional(params, "modelPreferences", Mapping) or {}
+        preferences = optional(params, "modelPreferences", dict) or {}
         hints = [
             hint.get("name") for hint in optional(preferences, "hints", list) or () if isinstance(hint, dict)
         ]

@@ -65,6 +65,8 @@ class Session:
         self.config = config
         self.generation = 0
         """Grows whenever the tools are known to be others than before."""
+        self.made: tuple[tuple[ToolInfo, ...], Sequence[Any]] | None = None
+        """What somebody has made of the known tools, to be used again as long as they are the same."""
         self._channel = config.channel()
         self._once: Once[None] = Once()
         self._agreement: Agreement | None = None
@@ -119,6 +121,17 @@ class Session:
         yield from self.ready()
         known = self._known
         if known is not None and (yield from now()) < known.until:
+            return known.tools
+        return (yield from self._learn()).tools
+
+    def known_tools(self) -> Flow[tuple[ToolInfo, ...]]:
+        """All tools, asked for only if they are not known, or known to be others than before.
+
+        It is the same tuple as long as they are the same.
+        """
+        yield from self.ready()
+        known = self._known
+        if known is not None and (self._meta is None or (yield from now()) < known.until):
             return known.tools
         return (yield from self._learn()).tools
 
@@ -310,7 +323,7 @@ class Session:
                     f"{self.config.label} gave a result of the unknown type {result['resultType']!r}"
                 )
             params = {**asked.params}
-            wanted = optional(result, "inputRequests", Mapping)
+            wanted = optional(result, "inputRequests", dict)
             if wanted:
                 params["inputResponses"] = yield from self._responses(wanted, ear)
             else:
@@ -328,7 +341,7 @@ class Session:
         flows = [
             ear.answer(
                 needed(wanted[name], "method", str, "an input request"),
-                optional(wanted[name], "params", Mapping) or {},
+                optional(wanted[name], "params", dict) or {},
             )
             for name in names
         ]

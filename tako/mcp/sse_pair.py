@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
-from tako.effects import Ask, Flow, Succeeded, TlsOptions, ask, hang_up, open_link, within
+from tako.effects import Ask, Failed, Flow, Succeeded, TlsOptions, ask, hang_up, open_link, within
 from tako.errors import Cancelled, ProtocolError, TakoError, TimedOut, TransportError
 from tako.links import Socket
 from tako.mcp.channel import UNSENT, Ear, Outgoing
@@ -202,6 +202,11 @@ class PairConversation(Conversation):
         if self._pair.endpoint is not None:
             self._outcomes += [(ticket, Succeeded(self._pair.endpoint)) for ticket in self._asking]
             self._asking.clear()
+
+    def _fail(self, error: TakoError) -> None:
+        super()._fail(error)
+        self._outcomes += [(ticket, Failed(error)) for ticket in self._asking]
+        self._asking.clear()
 
     def _question(self, question: Question) -> int:
         untaken, self._untaken = self._untaken, deque()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
@@ -87,3 +90,39 @@ def test_a_key_alone_or_an_encrypted_one_is_refused(tmp_path: Path) -> None:
     locked.write_bytes(encrypted)
     with pytest.raises(InvalidInput, match="encrypted"):
         apply_tls(bare(), TlsOptions(client_cert=str(certificate), client_key=str(locked)))
+
+
+def test_text_does_as_well_as_files_and_no_key_stays_on_the_disk(tmp_path: Path) -> None:
+    certificate, key = IDENTITY.cert_chain_pems[0].bytes().decode(), IDENTITY.private_key_pem.bytes().decode()
+    key_file = tmp_path / "key.pem"
+    key_file.write_text(key)
+    seen: list[tuple[str, int]] = []
+
+    class Watched(ssl.SSLContext):
+        def load_cert_chain(self, certfile, keyfile=None, password=None):  # type: ignore[no-untyped-def]
+            for path in filter(None, (certfile, keyfile)):
+                seen.append((path, stat.S_IMODE(os.stat(path).st_mode)))
+            super().load_cert_chain(certfile, keyfile, password)
+
+    for options in (
+        TlsOptions(client_cert=certificate, client_key=key),
+        TlsOptions(client_cert=certificate + key),
+        TlsOptions(client_cert=certificate, client_key=str(key_file)),
+    ):
+        seen.clear()
+        apply_tls(Watched(ssl.PROTOCOL_TLS_CLIENT), options)
+        for path, mode in seen:
+            if path != str(key_file):
+                assert mode == 0o600 and not os.path.exists(path)
+        assert seen and "PRIVATE" not in repr(options)
+
+
+def test_a_spoiled_key_is_not_in_the_message_and_not_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = IDENTITY.cert_chain_pems[0].bytes().decode()
+    key = "-----BEGIN PRIVATE KEY-----\nc2VzYW1l\n-----END PRIVATE KEY-----\n"
+    with TemporaryDirectory() as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        with pytest.raises(InvalidInput, match=r"tls\.client_key \(PEM text\)") as caught:
+            apply_tls(bare(), TlsOptions(client_cert=certificate, client_key=key))
+        assert "c2VzYW1l" not in str(caught.value)
+        assert os.listdir(folder) == []

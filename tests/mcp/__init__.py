@@ -1,0 +1,1 @@
+"""tako as a client of MCP servers, and as one."""
