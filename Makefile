@@ -9,16 +9,17 @@ COVERED := $(PYTEST) --cov --cov-report= --cov-fail-under=0
 # The tests go in two halves, side by side: those that look at the clock, at sockets or at processes have a
 # core to themselves, and those that only compute have the other. The recordings are read without
 # counting coverage, which would take four times as long.
-ON_SOCKETS := tests/adapters tests/contracts tests/driving tests/interop tests/tools/builtin tests/test_demo.py
+ON_SOCKETS := tests/adapters tests/contracts tests/driving tests/interop tests/tools/builtin tests/test_demo.py \
+	tests/mcp/interop tests/mcp/conformance
 COMPUTING := $(ON_SOCKETS:%=--ignore=%) --ignore=tests/corpus
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all lint types demo bench fuzz clean
+.PHONY: help test test-all peers lint types demo conformance bench fuzz clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
 
-test: lint  ## all checks and tests
+test: peers lint  ## all checks and tests
 	@rm -f .coverage .coverage.*
 	@{ $(PYTEST) tests/corpus; recorded=$$?; \
 	COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING) && exit $$recorded; } > .venv/computing.log 2>&1 & \
@@ -29,6 +30,10 @@ test: lint  ## all checks and tests
 
 test-all: export TAKO_HYPOTHESIS = thorough
 test-all: test  ## the same with many more examples for each property
+
+# The programs of others that tests talk to are installed while the checks run. What needs one waits for it.
+peers: .venv/test-ready
+	@$(BIN)/python -m tests.mcp.peers > .venv/peers.log 2>&1 &
 
 lint: .venv/test-ready
 	$(BIN)/ruff check
@@ -41,6 +46,9 @@ types: .venv/test-ready  ## a second opinion on the types: pyright, from the npm
 
 demo: .venv/demo-ready  ## an agent on a real model on this machine, by all three arms
 	@$(BIN)/python -m examples.demo
+
+conformance: .venv/test-ready  ## the official MCP conformance suite, all of it, which writes docs/mcp-conformance.md
+	$(BIN)/python -m tests.mcp.conformance.run
 
 bench: .venv/test-ready  ## what a call, a chunk and a step cost
 	$(BIN)/python -m bench.run

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         effects,
         errors,
         events,
+        mcp,
         model_names,
         models,
         orchestrators,
@@ -109,6 +110,7 @@ __all__ = [
     "effects",
     "errors",
     "events",
+    "mcp",
     "model_names",
     "models",
     "orchestrators",
@@ -141,14 +143,16 @@ _NAMES_OF = {
 _HOME_OF = {name: home for home, names in _NAMES_OF.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOME_OF:
-        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-        globals()[name] = value
-        return value
-    if name in __all__:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker that saw this would believe that there is every name
+
+    def __getattr__(name: str) -> object:
+        if name in _HOME_OF:
+            value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+            globals()[name] = value
+            return value
+        if name in __all__:
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from tako.effects import Flow
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tako.cancellation import CancellationToken
+    from tako.serving import Handler
 
-__all__ = ["AsyncEvents", "SyncEvents", "run_async", "run_sync", "stream_async", "stream_sync"]
+__all__ = [
+    "AsyncEvents",
+    "SyncEvents",
+    "run_async",
+    "run_sync",
+    "serve_async",
+    "serve_sync",
+    "stream_async",
+    "stream_sync",
+]
 
 T = TypeVar("T")
 E = TypeVar("E", covariant=True)
@@ -79,6 +90,31 @@ def stream_async(
 ) -> AsyncEvents[Any, Any]:
     """Iterate over the events of a flow under the running async library."""
     return AsyncEvents(make, _token(cancel))
+
+
+def serve_sync(
+    handler: Handler,
+    host: str,
+    port: int,
+    cancel: CancellationToken | None = None,
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Answer HTTP requests, blocking, until it is cancelled."""
+    from tako_io_sync import http_server
+
+    http_server.serve(handler, host, port, cancel=_token(cancel), ready=ready)
+
+
+async def serve_async(
+    handler: Handler,
+    host: str,
+    port: int,
+    cancel: CancellationToken | None = None,
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Answer HTTP requests under the running async library, until it is cancelled."""
+    server = import_module(f"{_running().__name__}.http_server")
+    await server.serve(handler, host, port, cancel=_token(cancel), ready=ready)
 
 
 def _token(cancel: CancellationToken | None) -> CancellationToken | None:

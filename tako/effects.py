@@ -29,7 +29,8 @@ plain value; an exchange is known to a flow by its number alone. A driver throws
 flow (and, for Call, what the function raised). Cleanup is never an effect: exchanges that a flow
 leaves open are closed by the driver when the flow ends. A flow under Within that ends well leaves
 them to its parent; one that was stopped, or failed, to nobody: they are closed then. Only the wait
-that is in flight is cut short, so what the parent had opened before can still be received from.
+that is in flight is cut short, so what the parent had opened before can still be received from. A
+child of a Gather may receive from what the flows around it have opened, one at a time.
 
 A link is no exchange: it is the Runtime's, any flow that runs there may ask over it, also many at
 once, and it lives until Hangup, or until the Runtime is closed. What it is, and what its machine has

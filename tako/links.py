@@ -27,15 +27,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from enum import Enum
+from typing import Any, Final, Protocol, TypeAlias
 
 from tako.effects import Flow, Outcome, TlsOptions
 from tako.errors import TakoError
 
-__all__ = ["STDERR_TAIL", "Child", "Endpoint", "Kept", "LinkMachine", "Socket", "StandardStreams"]
+__all__ = ["STDERR_TAIL", "UNSENT", "Child", "Endpoint", "Kept", "LinkMachine", "Socket", "StandardStreams"]
 
 STDERR_TAIL = 8192
 """Bytes of a child's standard error that are kept."""
+
+
+class _Unsent(Enum):
+    UNSENT = "unsent"
+
+
+UNSENT: Final = _Unsent.UNSENT
+"""The `partial` of a TransportError where the peer cannot have seen a byte of what was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ the loop: it may have stopped.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import select
@@ -36,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tako.driving.async_links import DRAIN_LIMIT, READ_SIZE, Wire
 from tako.driving.live_link import not_started, peer_of
+from tako.driving.own_streams import OwnStreams
 from tako.driving.streams import translate
 from tako.driving.tls import apply_tls
 from tako.errors import InvalidInput
@@ -316,6 +316,7 @@ class ChildWire:
     """The pipes of a child, and its death."""
 
     is_child = True
+    ends_with_input = True
 
     def __init__(self, link: Link, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
@@ -462,6 +463,7 @@ class SocketWire(asyncio.Protocol):
     """A connection; paused from the first piece on that nobody waits for."""
 
     is_child = False
+    ends_with_input = True
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -539,24 +541,16 @@ class StandardWire:
     """
 
     is_child = False
-    _is_taken = False
+    ends_with_input = False
 
     def __init__(self, link: Link) -> None:
-        """Raises InvalidInput if they are taken."""
-        if StandardWire._is_taken:
-            raise InvalidInput("standard input and output are already a link; hang that up first")
-        StandardWire._is_taken = True
-        _flush_output()
-        self._source, self._sink = os.dup(0), os.dup(1)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)  # so that a child that inherits it does not eat our input
-        os.dup2(2, 1)
-        os.close(nothing)
-        self._input = _input(link.loop, self._source, lambda: link.wants_data, link.received)
+        """Raises InvalidInput if they are taken, TransportError if there are none."""
+        self._streams = streams = OwnStreams()
+        self._input = _input(link.loop, streams.source, lambda: link.wants_data, link.received)
         self._output: _Output = (
-            _WatchedOutput(link, self._sink, blocks=True)
-            if _is_pipe_or_socket(self._sink)
-            else _ThreadOutput(link, self._sink)
+            _WatchedOutput(link, streams.sink, blocks=True)
+            if _is_pipe_or_socket(streams.sink)
+            else _ThreadOutput(link, streams.sink)
         )
         self.listen = self._input.listen
         self.write, self.await_room = self._output.write, self._output.await_room
@@ -573,19 +567,9 @@ class StandardWire:
     def close(self) -> None:
         self._input.close()
         self._output.close()
-        _flush_output()
-        os.dup2(self._source, 0)
-        os.dup2(self._sink, 1)
-        os.close(self._source)
-        os.close(self._sink)
-        StandardWire._is_taken = False
+        self._streams.close()
 
 
 def _is_pipe_or_socket(descriptor: int) -> bool:
     mode = os.fstat(descriptor).st_mode
     return sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
-
-
-def _flush_output() -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be none, or it is closed
-        sys.stdout.flush()

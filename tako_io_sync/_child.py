@@ -45,7 +45,7 @@ class ChildStream:
 
     wants_to_write = False
     outlives = True
-    finishes = False
+    ends_with_input = True
 
     def __init__(self, endpoint: Child) -> None:
         if not endpoint.command:

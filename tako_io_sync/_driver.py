@@ -92,7 +92,8 @@ class Driver:
     """One flow that is being driven. Children of a Gather have drivers of their own, and `parent`."""
 
     __slots__ = (
-        "_current", "_exchanges", "_inbox", "_lock", "_loop", "_numbers", "_readings", "_root", "_undo",
+        "_current", "_exchanges", "_inbox", "_lock", "_loop", "_numbers", "_parent", "_readings", "_root",
+        "_undo",
         "_watch", "error", "returned", "runtime", "steps",
     )  # fmt: skip
 
@@ -111,6 +112,7 @@ class Driver:
         )
         self.returned: Returned[Any] | None = None
         self.error: Exception | None = None
+        self._parent = parent
         self._root: Driver = self if parent is None else parent._root
         self._numbers: Iterator[int] = count(1) if parent is None else parent._numbers  # of exchanges
         self._loop: PrivateLoop | None = None  # the root's is used
@@ -295,9 +297,9 @@ class Driver:
         number, steps = effect.exchange, self.steps
         exchange = self._exchanges.get(number)
         if not isinstance(exchange, Exchange):
-            raise InvalidInput(f"exchange {number} is not open: it was closed, or is another flow's")
+            return self._owner(number)._read_beside(number, self)
         if number in self._readings:
-            return self._read_beside(number, exchange)
+            return self._read_beside(number, self)
         if steps.deadline is None and not steps.scopes:
             return exchange.receive()  # only the token of the run can stop it, which stops all
         if number in steps.opened:
@@ -305,15 +307,29 @@ class Driver:
             if exchange.operation.stopped and steps.must_stop:
                 raise Interrupted  # what looks like the next piece, or the end, is the last that came
             return data
-        return self._read_beside(number, exchange)
+        return self._read_beside(number, self)
 
-    def _read_beside(self, number: int, exchange: Exchange) -> bytes:
-        """Receive on a thread, so that the exchange outlives a wait that is cut short."""
+    def _owner(self, number: int) -> Driver:
+        """The driver of the flow around this one that has opened an exchange; raises InvalidInput."""
+        driver = self._parent
+        while driver is not None:
+            if isinstance(driver._exchanges.get(number), Exchange):
+                return driver
+            driver = driver._parent
+        raise InvalidInput(f"exchange {number} is not open: it was closed, or is another flow's")
+
+    def _read_beside(self, number: int, waiting: Driver) -> bytes:
+        """Receive on a thread, so that the exchange outlives a wait that is cut short.
+
+        `waiting` is the driver that waits: this one, or that of a child in a Gather.
+        """
         reading = self._readings.get(number)
         if reading is None:
+            exchange = self._exchanges[number]
+            assert isinstance(exchange, Exchange)
             reading = self._readings[number] = Reading(exchange)
-        while (outcome := self.wait(reading.inbox)) is WAKE:
-            if self.steps.must_stop:  # else it was meant for a wait that is over
+        while (outcome := waiting.wait(reading.inbox)) is WAKE:
+            if waiting.steps.must_stop:  # else it was meant for a wait that is over
                 raise Interrupted
         del self._readings[number]
         return reading.result(outcome)

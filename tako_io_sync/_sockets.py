@@ -44,7 +44,7 @@ class SocketStream:
     """A socket that is connected, and does not block."""
 
     outlives = False
-    finishes = False
+    ends_with_input = True
     others: tuple[int, ...] = ()
     period: float | None = None
 

@@ -15,7 +15,6 @@ Invariants. A read that is cut short loses nothing. `close` works without the ru
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -34,6 +33,7 @@ from outcome import Error, Outcome
 
 from tako.driving.async_links import DRAIN_LIMIT, READ_SIZE, Wire
 from tako.driving.live_link import not_started, peer_of
+from tako.driving.own_streams import OwnStreams
 from tako.driving.streams import translate
 from tako.driving.tls import apply_tls
 from tako.errors import InvalidInput
@@ -310,6 +310,7 @@ class ChildWire:
     """The pipes of a child, and its death."""
 
     is_child = True
+    ends_with_input = True
 
     def __init__(self, link: Link, process: trio.Process) -> None:
         self._link = link
@@ -450,6 +451,7 @@ class SocketWire:
     """A connection, as it is or under TLS."""
 
     is_child = False
+    ends_with_input = True
 
     def __init__(self, link: Link, connected: socket.socket, stream: trio.abc.Stream | None) -> None:
         self._socket = connected
@@ -495,28 +497,20 @@ class StandardWire:
     """
 
     is_child = False
-    _is_taken = False
+    ends_with_input = False
 
     def __init__(self, link: Link) -> None:
-        """Raises InvalidInput if they are taken."""
-        if StandardWire._is_taken:
-            raise InvalidInput("standard input and output are already a link; hang that up first")
-        StandardWire._is_taken = True
-        _flush_output()
-        self._source, self._sink = os.dup(0), os.dup(1)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)  # so that a child that inherits it does not eat our input
-        os.dup2(2, 1)
-        os.close(nothing)
+        """Raises InvalidInput if they are taken, TransportError if there are none."""
+        self._streams = streams = OwnStreams()
         self._input = (
-            _Descriptor(link, self._source)
-            if _is_pipe_or_socket(self._source) or os.isatty(self._source)
-            else _Blocking(link, self._source)
+            _Descriptor(link, streams.source)
+            if _is_pipe_or_socket(streams.source) or os.isatty(streams.source)
+            else _Blocking(link, streams.source)
         )
         self._output = (
-            _Descriptor(link, self._sink, send=_write_what_fits)
-            if _is_pipe_or_socket(self._sink)
-            else _Blocking(link, self._sink)
+            _Descriptor(link, streams.sink, send=_write_what_fits)
+            if _is_pipe_or_socket(streams.sink)
+            else _Blocking(link, streams.sink)
         )
         self.read, self.interrupt = self._input.read, self._input.interrupt
         self.write, self.await_room = self._output.write, self._output.await_room
@@ -533,19 +527,9 @@ class StandardWire:
     def close(self) -> None:
         self._input.forget()
         self._output.forget()
-        _flush_output()
-        os.dup2(self._source, 0)
-        os.dup2(self._sink, 1)
-        os.close(self._source)
-        os.close(self._sink)
-        StandardWire._is_taken = False
+        self._streams.close()
 
 
 def _is_pipe_or_socket(descriptor: int) -> bool:
     mode = os.fstat(descriptor).st_mode
     return sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
-
-
-def _flush_output() -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be none, or it is closed
-        sys.stdout.flush()

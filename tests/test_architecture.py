@@ -22,12 +22,19 @@ HANDS = ROOT / "tako" / "tools" / "builtin"
 """The blocking functions behind the built-in tools, which are reached through the Call effect alone."""
 SANS_IO_TOOLS = {"web_fetch.py", "html_text.py"}
 """What is in the same room and is a flow all the same."""
-FOR_A_KEY = ROOT / "tako" / "driving" / "private_file.py"
-"""OpenSSL takes a private key from a file alone, and all adapters need it."""
+FILES = {
+    # OpenSSL takes a private key from a file alone, and all adapters need it.
+    ROOT / "tako" / "driving" / "private_file.py",
+    # Descriptors 0 and 1 are one pair for all adapters.
+    ROOT / "tako" / "driving" / "own_streams.py",
+    # Blocking functions too, reached through Call.
+    ROOT / "tako" / "mcp" / "auth" / "token_file.py",
+}
+"""The only other files of the core that touch the file system."""
 CORE = sorted(
     path
     for path in (ROOT / "tako").rglob("*.py")
-    if path != FOR_A_KEY and (not path.is_relative_to(HANDS) or path.name in SANS_IO_TOOLS)
+    if path not in FILES and (not path.is_relative_to(HANDS) or path.name in SANS_IO_TOOLS)
 )
 PACKAGES = [
     path for name in ("tako", "tako_io_*") for folder in ROOT.glob(name) for path in folder.rglob("*.py")

@@ -279,6 +279,8 @@ class AsyncLink(ABC):
         if live.error is None:
             self._wire.drain()
             rest = b"" if self._is_deaf else bytes(live.outgoing)
+            if rest:
+                live.outgoing.clear()  # it may still be taken, so nobody is to hear that it was not sent
             live.lost(
                 link_closed()
                 if self._is_ending

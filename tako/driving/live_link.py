@@ -10,35 +10,41 @@
 | met the end, or an error           | `lost(error)`                     | lets go of the stream       |
 
 `outgoing` is what is to be written: the driver takes it from the front, as the system accepts it.
-`is_awaited` says whether to read at all.
+`is_awaited` says whether to read at all; but not while `is_flooded`: a peer that makes us answer (pongs,
+acknowledgements, refusals) and takes no answers is held back until it has.
 
 Invariants. Nothing here waits or locks: a driver with threads holds a lock of its own around each call.
 Each Asking is woken at most once, by the call that brings its outcome, and has it by then. Once lost, a
 link has one error for ever, and whoever asks gets it, each a copy of their own; what was not written by
-then never will be.
+then never will be, and the error of an Ask none of whose bytes were taken says so: its `partial` is UNSENT.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from copy import copy
-from typing import Any
+from typing import Any, Final
 
 from tako.effects import Failed, Outcome
 from tako.errors import TakoError, TransportError
-from tako.links import STDERR_TAIL, Child, Endpoint, LinkMachine, Socket
+from tako.links import STDERR_TAIL, UNSENT, Child, Endpoint, LinkMachine, Socket
 
 __all__ = ["Asking", "LiveLink", "Tail", "link_closed", "link_lost", "not_started", "peer_of"]
+
+MOST_PROVOKED: Final = 1 << 20
+"""Bytes that the peer may have made us say, by what it sent, without having taken them."""
 
 
 class Asking:
     """Who waits for an outcome, and the outcome. `wake` is called when it has come."""
 
-    __slots__ = ("outcome", "ticket", "wake")
+    __slots__ = ("outcome", "place", "ticket", "wake")
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.wake = wake
         self.ticket: Hashable = None
+        self.place: int | None = None
+        """How many bytes the link was given before those of this; None if it gave none itself."""
         self.outcome: Outcome[Any] | None = None
 
     def result(self) -> Any:
@@ -53,19 +59,26 @@ class Asking:
 class LiveLink:
     """What the drivers of links have in common."""
 
-    __slots__ = ("_waiting", "error", "machine", "outgoing")
+    __slots__ = ("_given", "_provoked", "_waiting", "error", "machine", "outgoing")
 
     def __init__(self, machine: LinkMachine) -> None:
         self.machine = machine
         self.outgoing = bytearray(machine.data_to_send())
         self.error: TakoError | None = None
         """Why it was lost."""
+        self._given = len(self.outgoing)  # bytes, since the beginning
+        self._provoked = 0  # bytes of `outgoing`, at most, that answer what was received
         self._waiting: dict[Hashable, Asking] = {}
 
     @property
     def is_awaited(self) -> bool:
         """True while somebody waits for an outcome."""
         return bool(self._waiting)
+
+    @property
+    def is_flooded(self) -> bool:
+        """True while the peer has not taken what it has made us say, and that is too much: do not read."""
+        return self._provoked > MOST_PROVOKED and bool(self.outgoing)
 
     @property
     def is_over(self) -> bool:
@@ -77,7 +90,10 @@ class LiveLink:
         asking = Asking(wake)
         asking.ticket = ticket = self.machine.ask(message)
         self._waiting[ticket] = asking
+        given = self._given
         self.settle()
+        if self._given != given:
+            asking.place = given
         return asking
 
     def tell(self, message: Any) -> None:
@@ -95,13 +111,18 @@ class LiveLink:
     def received(self, data: bytes) -> None:
         """What was read; b"" is the end."""
         if self.error is None:
+            if not self.outgoing:
+                self._provoked = 0
+            given = self._given
             self.machine.receive_data(data)
             self.settle()
+            self._provoked += self._given - given
 
     def settle(self) -> None:
         """Take from the machine what it has: bytes to write, and outcomes to hand out."""
-        if self.error is None:
-            self.outgoing += self.machine.data_to_send()
+        if self.error is None and (data := self.machine.data_to_send()):
+            self.outgoing += data
+            self._given += len(data)
         waiting = self._waiting
         for ticket, outcome in self.machine.outcomes():
             asking = waiting.pop(ticket, None)
@@ -120,17 +141,30 @@ class LiveLink:
         if self.error is not None:
             return
         self.error = error
+        taken = self._given - len(self.outgoing)
         self.outgoing.clear()
         self.machine.lost(error)
-        self.settle()
+        outcomes = dict(self.machine.outcomes())
         waiting, self._waiting = self._waiting, {}
-        for asking in waiting.values():  # whom the machine has passed over
-            asking.outcome = Failed(copy(error))
+        for ticket, asking in waiting.items():
+            outcome = outcomes.get(ticket) or Failed(copy(error))  # if the machine has passed them over
+            if asking.place is not None and asking.place >= taken:
+                outcome = _unsent(outcome)
+            asking.outcome = outcome
             asking.wake()
 
     def _require_open(self) -> None:
         if self.error is not None:
             raise copy(self.error)
+
+
+def _unsent(outcome: Outcome[Any]) -> Outcome[Any]:
+    """The same; of a loss, that it came before the message was sent."""
+    if not isinstance(outcome, Failed) or not isinstance(outcome.error, TransportError):
+        return outcome
+    error = copy(outcome.error)
+    error.partial = UNSENT
+    return Failed(error)
 
 
 class Tail:

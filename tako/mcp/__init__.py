@@ -17,7 +17,7 @@
 | channel          | how a session's messages reach the server                                    |
 | negotiation, session, mirrored | the client: eras, requests, input, changes, headers            |
 | catalogue        | what a server offers and gives, as values                                    |
-| connect          | a session for blocking and for async code                                    |
+| connection       | `connect`: a session for blocking and for async code                         |
 | once             | what many want at the same time is done by one                               |
 | auth             | OAuth, as flows                                                              |
 | server           | the other direction                                                          |
@@ -25,10 +25,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tako.mcp.auth import Authorizer, ClientCredentials, FileTokens, MemoryTokens, OAuth, TokenStorage
+    from tako.mcp import auth, server
+    from tako.mcp.auth import (
+        AuthorizationError,
+        Authorizer,
+        ClientCredentials,
+        Credentials,
+        EnterpriseManaged,
+        FileTokens,
+        MemoryTokens,
+        OAuth,
+        TokenStorage,
+        WorkloadIdentity,
+    )
     from tako.mcp.catalogue import (
         CallResult,
         Completion,
@@ -43,7 +55,7 @@ if TYPE_CHECKING:
         ToolInfo,
     )
     from tako.mcp.config import ServerConfig
-    from tako.mcp.connect import AsyncSession, BlockingSession, Connection, connect
+    from tako.mcp.connection import AsyncSession, BlockingSession, Connection, connect
     from tako.mcp.conversation import Notice
     from tako.mcp.errors import McpError
     from tako.mcp.grpc import Grpc
@@ -57,6 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncSession",
+    "AuthorizationError",
     "Authorizer",
     "BlockingSession",
     "CallResult",
@@ -65,8 +78,10 @@ __all__ = [
     "Connection",
     "Content",
     "Contents",
+    "Credentials",
     "Declined",
     "Elicitation",
+    "EnterpriseManaged",
     "FileTokens",
     "Grpc",
     "Host",
@@ -90,23 +105,29 @@ __all__ = [
     "TokenStorage",
     "ToolInfo",
     "WebSocket",
+    "WorkloadIdentity",
+    "auth",
     "connect",
     "serve",
     "serve_async",
+    "server",
 ]
 
 _HOMES = {
-    "AsyncSession": "connect",
+    "AsyncSession": "connection",
+    "AuthorizationError": "auth",
     "Authorizer": "auth",
-    "BlockingSession": "connect",
+    "BlockingSession": "connection",
     "CallResult": "catalogue",
     "ClientCredentials": "auth",
     "Completion": "catalogue",
-    "Connection": "connect",
+    "Connection": "connection",
     "Content": "catalogue",
     "Contents": "catalogue",
+    "Credentials": "auth",
     "Declined": "host",
     "Elicitation": "host",
+    "EnterpriseManaged": "auth",
     "FileTokens": "auth",
     "Grpc": "grpc",
     "Host": "host",
@@ -130,22 +151,26 @@ _HOMES = {
     "TokenStorage": "auth",
     "ToolInfo": "catalogue",
     "WebSocket": "websocket",
-    "connect": "connect",
+    "WorkloadIdentity": "auth",
+    "connect": "connection",
     "serve": "server",
     "serve_async": "server",
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # a checker that saw this would believe that there is every name
 
-    value = getattr(import_module(f"tako.mcp.{home}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _HOMES:
+            value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+            globals()[name] = value
+            return value
+        if name in __all__:
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_HOMES))
+    return sorted(__all__)

@@ -259,7 +259,7 @@ class CallResult:
         return cls(
             tuple([Content.of(piece) for piece in pieces]),
             raw.get("structuredContent"),
-            optional(raw, "isError", bool) or False,
+            raw.get("isError") is True,
             raw,
         )
 
@@ -327,8 +327,8 @@ class Completion:
 
 def needed(raw: Json, name: str, kind: type | UnionType, what: str) -> Any:
     """A member that has to be there; raises ProtocolError that names it."""
-    value = raw.get(name) if isinstance(raw, dict) else None
-    if not isinstance(value, kind):
+    value = raw.get(name) if type(raw) is dict else None  # which is what the reader of JSON gives
+    if type(value) is not kind and not _is(value, kind):
         raise ProtocolError(f"{what} has no {name!r}, or not of the right type", phase="mcp")
     return value
 
@@ -336,7 +336,12 @@ def needed(raw: Json, name: str, kind: type | UnionType, what: str) -> Any:
 def optional(raw: Raw, name: str, kind: type | UnionType) -> Any:
     """A member that may be there: None if it is not, or is something else."""
     value = raw.get(name)
-    return value if isinstance(value, kind) else None
+    return value if type(value) is kind or _is(value, kind) else None
+
+
+def _is(value: Json, kind: type | UnionType) -> bool:
+    """Whether it is one of a kind; True and False are no numbers."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _named(raw: Raw) -> dict[str, Any]:

@@ -21,13 +21,25 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from tako.cancellation import CancellationToken
-from tako.effects import Ask, Flow, Headers, Sleep, Succeeded, Tell, ask, gather, hang_up, open_link, within
+from tako.effects import (
+    Ask,
+    Failed,
+    Flow,
+    Headers,
+    Sleep,
+    Succeeded,
+    Tell,
+    Within,
+    gather,
+    hang_up,
+    open_link,
+    within,
+)
 from tako.errors import Cancelled, Interrupted, InvalidInput, ProtocolError, TimedOut, TransportError
-from tako.links import Endpoint
+from tako.links import UNSENT, Endpoint
 from tako.mcp.conversation import (
     NEXT,
     Conversation,
@@ -45,17 +57,9 @@ from tako.mcp.framing import Framing
 from tako.mcp.versions import Revision
 from tako.wire import jsonrpc
 
-__all__ = ["UNSENT", "Channel", "Ear", "Json", "LinkChannel", "Outgoing", "answer"]
+__all__ = ["UNSENT", "Channel", "Ear", "Json", "LinkChannel", "Outgoing"]
 
 Json: TypeAlias = Any
-
-
-class _Unsent(Enum):
-    UNSENT = "unsent"
-
-
-UNSENT: Final = _Unsent.UNSENT
-"""The `partial` of a TransportError whose request did not reach the server."""
 
 
 @dataclass(slots=True)
@@ -134,72 +138,111 @@ class LinkChannel(Channel):
     def __init__(self, peer: str, connect: Callable[[], Flow[tuple[Endpoint, Framing]]]) -> None:
         super().__init__(peer)
         self._connect = connect
-        self._conversation: Conversation | None = None
-        self._link = 0
+        self._line: _Line | None = None
 
     @property
     def is_open(self) -> bool:
-        return self._conversation is not None and not self._conversation.is_over
+        line = self._line
+        return line is not None and not line.conversation.is_over
 
     def open(self) -> Flow[None]:
         yield from self.close()
         endpoint, framing = yield from self._connect()
         conversation = Conversation(framing, self.peer)
-        self._link = yield from open_link(endpoint, conversation)
-        self._conversation = conversation
+        link = yield from open_link(endpoint, conversation)
         self.overheard = conversation.overheard
+        self._line = _Line(self.peer, link, conversation)
 
     def settle(self, revision: Revision | None) -> None:
-        self._opened().takes_batches = revision is not None and revision.has_batches
+        self._opened().conversation.takes_batches = revision is not None and revision.has_batches
 
     def ask(self, request: Outgoing, ear: Ear) -> Flow[Json]:
-        question = Question(request.method, request.params, request.hears)
-        reply = yield from self._wait(question, request.timeout)
-        if type(reply) is Interlude:
-            return (yield from self._attend(reply, ear, request.timeout))
-        return reply
+        return self._opened().ask(request, ear)
 
     def tell(self, method: str, params: dict[str, Json]) -> Flow[None]:
-        yield Tell(self._link, Notice(method, params))
+        yield Tell(self._opened().link, Notice(method, params))
+
+    def listen(self, ear: Ear) -> Flow[None]:
+        return self._opened().listen(ear)
+
+    def close(self) -> Flow[None]:
+        line, self._line = self._line, None
+        if line is not None:
+            yield from hang_up(line.link)
+
+    def _opened(self) -> _Line:
+        line = self._line
+        if line is None:
+            raise TransportError(f"{self.peer} is not connected", phase="link", partial=UNSENT)
+        return line
+
+
+class _Line:
+    """One link and the Conversation over it. A request stays with the line that it was made on, though the
+    channel may have another by the time of its answer."""
+
+    __slots__ = ("conversation", "link", "peer")
+
+    def __init__(self, peer: str, link: int, conversation: Conversation) -> None:
+        self.peer = peer
+        self.link = link
+        self.conversation = conversation
+
+    def ask(self, request: Outgoing, ear: Ear) -> Flow[Json]:
+        question, timeout = Question(request.method, request.params, request.hears), request.timeout
+        asking = Ask(self.link, question)
+        try:
+            reply = yield asking if timeout is None else Within(timeout, _performed(asking))
+        except TimedOut:
+            raise self._silence(timeout) from None
+        except TransportError as error:
+            if question.id is None:
+                error.partial = UNSENT  # the link was lost or closed before the conversation heard of it
+            raise
+        return reply if type(reply) is not Interlude else (yield from self._attend(reply, ear, timeout))
 
     def listen(self, ear: Ear) -> Flow[None]:
         while True:
-            heard: Heard = yield Ask(self._link, NEXT)
+            heard: Heard = yield Ask(self.link, NEXT)
             if isinstance(heard, Incoming):
-                yield from answer(self._link, heard, ear)
+                yield from self._answer(heard, ear)
             else:
                 yield from ear.hear(heard.method, heard.params)
 
-    def close(self) -> Flow[None]:
-        if self._conversation is not None:
-            self._conversation = None
-            yield from hang_up(self._link)
-
-    def _wait(self, message: Question | Resume, timeout: float | None) -> Flow[Json | Interlude]:
-        waiting = ask(self._link, message)
-        return waiting if timeout is None else within(timeout, waiting)
-
-    def _opened(self) -> Conversation:
-        if self._conversation is None:
-            raise TransportError(f"{self.peer} is not connected", phase="link", partial=UNSENT)
-        return self._conversation
-
     def _attend(self, interlude: Interlude, ear: Ear, timeout: float | None) -> Flow[Json]:
         """Wait on for an answer, and meanwhile do what the peer asks for."""
-        conversation = self._opened()
+        reply: Json | Interlude = interlude
         try:
-            reply: Json | Interlude = interlude
             while type(reply) is Interlude:
                 heard = reply.heard
-                if isinstance(heard, Notice):
-                    yield from ear.hear(heard.method, heard.params)
-                    reply = yield from self._wait(Resume(interlude.id), timeout)
-                else:
+                if isinstance(heard, Incoming):
                     reply = yield from self._beside(heard, interlude.id, ear, timeout)
+                else:
+                    yield from ear.hear(heard.method, heard.params)
+                    reply = yield from self._resume_within(timeout, interlude.id)
             return reply
         except BaseException:
-            conversation.abandon(interlude.id)  # if it is away, nobody will resume it
+            self.conversation.abandon(interlude.id)  # if it is away, nobody will resume it
             raise
+
+    def _resume(self, question: int) -> Flow[Json | Interlude]:
+        """What came, or comes, after the last interlude."""
+        try:
+            return (yield Ask(self.link, Resume(question)))
+        except TransportError as error:
+            outcome = self.conversation.left(question)  # its answer may have come before the loss
+            if outcome is None:
+                error.partial = None  # the question itself was sent long ago
+                raise
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return outcome.value
+
+    def _resume_within(self, timeout: float | None, question: int) -> Flow[Json | Interlude]:
+        try:
+            return (yield from within(timeout, self._resume(question)))
+        except TimedOut:
+            raise self._silence(timeout) from None
 
     def _beside(self, incoming: Incoming, question: int, ear: Ear, timeout: float | None) -> Flow[Json]:
         """Answer the peer, and wait for our own answer at the same time, which may need the other."""
@@ -207,13 +250,13 @@ class LinkChannel(Channel):
         done, silent = CancellationToken(), CancellationToken()
 
         def reply() -> Flow[None]:
-            yield from answer(self._link, incoming, ear)
+            yield from self._answer(incoming, ear)
             if timeout is not None:
                 yield Sleep(timeout)
                 silent.cancel()
 
         def wait() -> Flow[Json]:
-            heard = yield Ask(self._link, Resume(question))
+            heard = yield from self._resume(question)
             if type(heard) is Interlude:
                 heard = yield from self._attend(heard, ear, None)
             return heard
@@ -228,7 +271,7 @@ class LinkChannel(Channel):
             try:
                 return (yield from within(None, wait(), silent))
             except Interrupted:
-                raise TimedOut(f"{self.peer} was silent for {timeout:g} seconds", phase="mcp") from None
+                raise self._silence(timeout) from None
             finally:
                 done.cancel()  # who has answered us waits for nothing any more
 
@@ -236,21 +279,38 @@ class LinkChannel(Channel):
         assert isinstance(outcomes[1], Succeeded)
         return outcomes[1].value
 
+    def _answer(self, incoming: Incoming, ear: Ear) -> Flow[None]:
+        """Have the ear answer a request of the peer's, and send that; nothing if the peer has cancelled it."""
+        try:
+            yield Tell(self.link, (yield from _told(incoming, ear)))
+        except Interrupted:
+            return
+        except InvalidInput as error:  # what JSON cannot say
+            words = f"the client failed: {error.message}"
+            yield Tell(self.link, Refusal(incoming.id, jsonrpc.INTERNAL_ERROR, words))
+        except BaseException:
+            self.conversation.abandon(incoming)  # the peer is not to wait for ever
+            raise
 
-def answer(link: int, incoming: Incoming, ear: Ear) -> Flow[None]:
-    """Have the ear answer a request of the peer's, and send that; nothing if the peer has cancelled it."""
-    told: Reply | Refusal
+    def _silence(self, seconds: float | None) -> TimedOut:
+        words = self.conversation.last_words
+        return TimedOut(f"{self.peer} was silent for {seconds:g} seconds{words}", phase="mcp")
+
+
+def _performed(asking: Ask) -> Flow[Json | Interlude]:
+    return (yield asking)
+
+
+def _told(incoming: Incoming, ear: Ear) -> Flow[Reply | Refusal]:
+    """The answer to a request of the peer's; raises Interrupted if the peer has cancelled it."""
     try:
         result = yield from within(None, ear.answer(incoming.method, incoming.params), incoming.token)
-        told = Reply(incoming.id, result)
-    except Interrupted:
-        return
-    except McpError as error:
-        told = Refusal(incoming.id, error.number, error.message, error.data)
-    except (InvalidInput, ProtocolError) as error:
-        told = Refusal(incoming.id, jsonrpc.INVALID_PARAMS, error.message)
-    except Cancelled:
+        return Reply(incoming.id, result)
+    except (Cancelled, Interrupted):
         raise
+    except McpError as error:
+        return Refusal(incoming.id, error.number, error.message, error.data)
+    except (InvalidInput, ProtocolError) as error:
+        return Refusal(incoming.id, jsonrpc.INVALID_PARAMS, error.message)
     except Exception as error:  # the host's own function failed: the peer need not know how
-        told = Refusal(incoming.id, jsonrpc.INTERNAL_ERROR, f"the client failed: {type(error).__name__}")
-    yield Tell(link, told)
+        return Refusal(incoming.id, jsonrpc.INTERNAL_ERROR, f"the client failed: {type(error).__name__}")

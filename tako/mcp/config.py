@@ -19,13 +19,21 @@ if TYPE_CHECKING:
     from tako.mcp.catalogue import ToolInfo
     from tako.mcp.channel import Channel
 
-__all__ = ["Check", "Only", "ServerConfig"]
+__all__ = ["Check", "Only", "ServerConfig", "require_timeout"]
 
 Only: TypeAlias = "Sequence[str] | Callable[[ToolInfo], bool] | None"
 Check: TypeAlias = "Callable[[Sequence[ToolInfo]], object] | None"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+def require_timeout(timeout: object) -> None:
+    """Raises InvalidInput for what is no limit of time."""
+    if timeout is not None and (
+        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0
+    ):
+        raise InvalidInput(f"timeout should be a positive number of seconds or None, not {timeout!r}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ServerConfig(ABC):
     """How any server is used; see its four kinds for where it is.
 
@@ -51,11 +59,7 @@ class ServerConfig(ABC):
         if not isinstance(self.host, Host):
             raise InvalidInput(f"host should be a tako.mcp.Host, not {type(self.host).__name__}")
         era_of(self.era)
-        timeout = self.timeout
-        if timeout is not None and (
-            isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0
-        ):
-            raise InvalidInput(f"timeout should be a positive number of seconds or None, not {timeout!r}")
+        require_timeout(self.timeout)
         if self.prefix is not None and not isinstance(self.prefix, str):
             raise InvalidInput(f"prefix should be text, not {type(self.prefix).__name__}")
         if isinstance(self.only, str) or not (
@@ -64,6 +68,9 @@ class ServerConfig(ABC):
             raise InvalidInput("only should be names of tools, or a function of a ToolInfo")
         if self.check is not None and not callable(self.check):
             raise InvalidInput(f"check should be a function, not {type(self.check).__name__}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.label}>"
 
     @property
     @abstractmethod

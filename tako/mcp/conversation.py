@@ -60,6 +60,7 @@ __all__ = [
     "Refusal",
     "Reply",
     "Resume",
+    "next_of",
 ]
 
 Json: TypeAlias = Any
@@ -87,6 +88,8 @@ class Question:
     params: dict[str, Json] | None = None
     hears: bool = False
     """Whether progress is wanted; then the params carry the token."""
+    id: int | None = None
+    """None until a Conversation has been asked it."""
 
 
 @dataclass(slots=True)
@@ -167,7 +170,7 @@ class Conversation:
         self._untaken: deque[Incoming] = deque()
         self._outcomes: list[tuple[Hashable, Outcome[Any]]] = []
         self._outgoing = bytearray(framing.opening())
-        self._abandoned: deque[int] = deque()
+        self._abandoned: deque[int | Incoming] = deque()
         self._error: TakoError | None = None
         self._stray = b""
 
@@ -191,8 +194,9 @@ class Conversation:
                 self._send({"jsonrpc": "2.0", "method": method, "params": params} if params else
                            {"jsonrpc": "2.0", "method": method})  # fmt: skip
             case Reply(id, result):
-                if self._incoming.pop(id, None) is not None:
+                if id in self._incoming:
                     self._send({"jsonrpc": "2.0", "id": id, "result": result})
+                    del self._incoming[id]  # not before: who gave what JSON cannot say may yet refuse it
             case Refusal(id):
                 if self._incoming.pop(id, None) is not None:
                     self._refuse(message)
@@ -217,12 +221,13 @@ class Conversation:
             self._fail(error)  # an end of the input is for the driver to explain: it calls `lost`
 
     def lost(self, error: TakoError) -> None:
-        error.message += self._last_words()
+        whose = "" if self._is_server else f"{self._peer} is gone: "
+        error.message = f"{whose}{error.message}{self.last_words}"
         self._fail(error)
 
     def data_to_send(self) -> bytes:
         while self._abandoned:
-            self._drop(self._abandoned.popleft())
+            self._give_up(self._abandoned.popleft())
         pending = self._framing.data_to_send()
         if not self._outgoing:
             return pending
@@ -246,15 +251,22 @@ class Conversation:
 
     # What a flow may call, from any thread, though it cannot wait any more.
 
-    def abandon(self, id: int) -> None:
-        """The question will not be resumed."""
-        self._abandoned.append(id)  # the driver may be in another thread, and takes it up when it is poked
+    def abandon(self, what: int | Incoming) -> None:
+        """The question with this id will not be resumed; the request will not be answered, but refused."""
+        self._abandoned.append(what)  # the driver may be in another thread, and takes it up when it is poked
         if self._poke is not None:
             self._poke()
+
+    def left(self, id: int) -> Outcome[Any] | None:
+        """What is still kept for a question that is away: to be asked for once the link is lost."""
+        pending = self._pending.get(id)
+        return pending.kept.popleft() if pending is not None and pending.kept else None
 
     # Asking.
 
     def _question(self, question: Question) -> int:
+        if self._error is not None:
+            raise copy(self._error)
         self._last_id = id = self._last_id + 1
         params = question.params
         if question.hears:
@@ -264,6 +276,7 @@ class Conversation:
         if params is not None:
             message["params"] = params
         self._send(message)
+        question.id = id
         self._pending[id] = pending = _Pending(question.method, question.hears)
         if self._untaken and not self._is_server:
             self._interrupt(id, pending, self._untaken.popleft())
@@ -284,11 +297,17 @@ class Conversation:
         ticket = object()
         if self._untaken:
             self._outcomes.append((ticket, Succeeded(self._untaken.popleft())))
-        elif self.overheard:
-            self._outcomes.append((ticket, Succeeded(self.overheard.popleft())))
+        elif (notice := next_of(self.overheard)) is not None:
+            self._outcomes.append((ticket, Succeeded(notice)))
         else:
             self._takers.append(ticket)
         return ticket
+
+    def _give_up(self, what: int | Incoming) -> None:
+        if isinstance(what, int):
+            self._drop(what)
+        elif self._incoming.get(what.id) is what and self._error is None:
+            self.tell(Refusal(what.id, BUSY, "this is not worked on any more"))
 
     def _drop(self, id: int) -> None:
         pending = self._pending.pop(id, None)
@@ -359,7 +378,8 @@ class Conversation:
         if pending.is_away:
             pending.kept.append(outcome)
         else:
-            self._settle(id, pending, outcome)  # type: ignore[arg-type]
+            del self._pending[id]  # type: ignore[arg-type]
+            self._outcomes.append((id, outcome))
 
     def _requested(self, incoming: Incoming) -> None:
         if incoming.method == "ping":
@@ -379,7 +399,7 @@ class Conversation:
                 self._interrupt(token, pending, notice)  # type: ignore[arg-type]
         elif notice.method == CANCELLED:
             id = notice.params.get("requestId")
-            incoming = self._incoming.pop(id, None) if isinstance(id, str | int | float) else None
+            incoming = self._incoming.pop(id, None) if type(id) in (str, int, float) else None
             if incoming is not None:
                 incoming.token.cancel()
         else:
@@ -440,11 +460,20 @@ class Conversation:
         for request in incoming.values():
             request.token.cancel()
 
-    def _last_words(self) -> str:
+    @property
+    def last_words(self) -> str:
         """What of the peer's output was no message, which may say why it fell silent."""
         if not self._stray:
             return ""
         return f"; its last line that was no message: {self._stray.decode('utf-8', 'replace').strip()!r}"
+
+
+def next_of(overheard: deque[Notice]) -> Notice | None:
+    """The oldest notice, taken out. A session and a driver may both do so, each in a thread of its own."""
+    try:
+        return overheard.popleft()
+    except IndexError:
+        return None
 
 
 def _is_interlude(outcome: Outcome[Any]) -> TypeGuard[Succeeded[Interlude]]:

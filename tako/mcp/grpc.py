@@ -39,7 +39,7 @@ Pem: TypeAlias = bytes | str | None
 Path: TypeAlias = "str | PathLike[str] | None"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grpc(ServerConfig):
     """An MCP server that is reached over gRPC.
 

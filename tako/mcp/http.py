@@ -10,7 +10,7 @@ from tako.effects import TlsOptions
 from tako.errors import InvalidInput
 from tako.mcp.config import ServerConfig
 from tako.mcp.environment import header_pairs
-from tako.mcp.http_peer import Authorizer, HttpPeer, shown
+from tako.mcp.http_peer import Credentials, HttpPeer, shown
 from tako.mcp.mirrored import TOKEN
 from tako.wire.route import parse_url
 
@@ -43,7 +43,7 @@ class Http(ServerConfig):
 
     url: str
     headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = field(default=None, kw_only=True)
-    auth: Authorizer | None = field(default=None, kw_only=True)
+    auth: Credentials | None = field(default=None, kw_only=True)
     timeout_secs: float | None = field(default=None, kw_only=True)
     tls: TlsOptions | None = field(default=None, kw_only=True)
 
@@ -75,6 +75,8 @@ class Http(ServerConfig):
                 raise InvalidInput(f"headers cannot hold {name!r}, which the protocol itself sets")
             if name == "authorization" and self.auth is not None:
                 raise InvalidInput("headers cannot hold 'authorization' where auth= is given: leave one out")
+        if self.auth is not None:
+            self.auth.authorizer(self.url)
         object.__setattr__(self, "headers", headers)  # a generator can be read once only
 
     def __repr__(self) -> str:
@@ -88,5 +90,6 @@ class Http(ServerConfig):
         from tako.mcp.http_channel import HttpChannel
 
         given = header_pairs(self.headers)
-        server = HttpPeer(self.label, self.url.strip(" "), given, auth=self.auth, tls=self.tls)
+        auth = None if self.auth is None else self.auth.authorizer(self.url)
+        server = HttpPeer(self.label, self.url.strip(" "), given, auth=auth, tls=self.tls)
         return HttpChannel(server, self.timeout_secs)

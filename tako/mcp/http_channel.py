@@ -396,7 +396,7 @@ class HttpChannel(PostingChannel):
                 self._withdrawn.clear()  # it does not hear, or does not want to
 
     def _end_session(self) -> Flow[None]:
-        head = yield from self._server.send("DELETE", self._headers, read_timeout=FAREWELL)
+        head = yield from self._server.send("DELETE", self._headers)
         yield from self._server.drain(head)
 
     # Headers.

@@ -91,8 +91,6 @@ class StreamReading(Reading):
                 where = f"event {self._place} of {self._name}"
                 self.messages += messages_in(text, where, takes_batches=self._takes_batches)
         if parser.last_event_id:
-            if parser.last_event_id != self.last_event_id:
-                self.tries = 0
             self.last_event_id = parser.last_event_id
         if parser.retry is not None:
             self.delay = min(parser.retry / 1000, MOST_DELAY)

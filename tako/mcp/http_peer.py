@@ -39,6 +39,7 @@ __all__ = [
     "MOST_OF_AN_ANSWER",
     "PATIENCE",
     "Authorizer",
+    "Credentials",
     "HttpPeer",
     "HttpRefusal",
     "joined",
@@ -63,13 +64,21 @@ _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 class Authorizer(Protocol):
-    """What OAuth and ClientCredentials are to an exchange."""
+    """The tokens for one server, as an exchange sees them: see tako.mcp.auth."""
 
-    def headers(self, url: str) -> Flow[Headers]:
+    def headers(self, url: str, /) -> Flow[Headers]:
         """What is to be sent to be let in, as far as it is known."""
 
-    def challenged(self, status: int, headers: Headers, attempt: int) -> Flow[bool]:
-        """After a 401 or 403, the first of a request being attempt 1: whether to send it again."""
+    def challenged(self, status: int, headers: Headers, attempt: int, sent: Headers, /) -> Flow[bool]:
+        """After a 401 or 403 to what was `sent`, the first of a request being attempt 1: whether to send it
+        again."""
+
+
+class Credentials(Protocol):
+    """What OAuth and ClientCredentials are to an Http."""
+
+    def authorizer(self, url: str, /) -> Authorizer:
+        """The tokens for a server; raises InvalidInput for a URL that credentials must not go to."""
 
 
 class HttpRefusal(TransportError):
@@ -126,7 +135,8 @@ class HttpPeer:
         target = url or self.url
         redirects = attempt = 0
         while True:
-            whole = headers if self.auth is None else (*headers, *(yield from self.auth.headers(target)))
+            own: Headers = () if self.auth is None else (yield from self.auth.headers(target))
+            whole = (*headers, *own) if own else headers
             try:
                 head: HttpHead = yield Send(
                     HttpRequest(method, target, whole, body, read_timeout=read_timeout, tls=self.tls)
@@ -145,7 +155,7 @@ class HttpPeer:
                     self.url = target
             elif status in (401, 403) and self.auth is not None and attempt < MOST_CHALLENGES:
                 attempt += 1
-                if not (yield from self.auth.challenged(status, head.headers, attempt)):
+                if not (yield from self.auth.challenged(status, head.headers, attempt, own)):
                     return head
                 yield from self.drain(head)
             else:

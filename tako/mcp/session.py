@@ -36,8 +36,9 @@ from tako.mcp.catalogue import (
     optional,
 )
 from tako.mcp.channel import UNSENT, Outgoing
-from tako.mcp.config import ServerConfig
-from tako.mcp.conversation import Notice
+from tako.mcp.config import ServerConfig, require_timeout
+from tako.mcp.conversation import Notice, next_of
+from tako.mcp.errors import McpError
 from tako.mcp.host import LEVELS
 from tako.mcp.mirrored import Marks, marks_of, mirrored
 from tako.mcp.negotiation import Agreement, meta_of, negotiate
@@ -50,10 +51,13 @@ OnProgress: TypeAlias = Callable[[float, float | None, str | None], Flow[None]]
 """Told how far a call is: progress, total and message."""
 
 MAX_PAGES: Final = 1000
+LONGEST_MS: Final = 24 * 3600 * 1000
+"""For how long a server is believed that its tools will not change."""
 MAX_ROUNDS: Final = 10
 """How often a request may be answered with "input required"."""
 STATE_ONLY_SECONDS: Final = (0.05, 0.1, 0.2, 0.25)
 """Waits before a request is made again for which the server wants nothing but its state back."""
+LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
@@ -73,6 +77,7 @@ class Session:
         self._meta: dict[str, Json] | None = None
         self._known: _KnownTools | None = None
         self._subscribed: dict[str, None] = {}
+        self._log_level = config.host.log_level
         self._ear = _Ear(self)
         self._is_closed = False
 
@@ -109,7 +114,8 @@ class Session:
         if self._meta is None:
             yield from self.request("logging/setLevel", {"level": level}, may_repeat=True)
         else:
-            self._meta = {**self._meta, "io.modelcontextprotocol/logLevel": level}
+            self._meta = {**self._meta, LOG_LEVEL: level}
+        self._log_level = level
 
     # What the server offers.
 
@@ -163,11 +169,16 @@ class Session:
         the tool has done its work is not known then. One that may be repeated, by its own word, is.
         """
         if self._agreement is None or not self._channel.is_open:
-            yield from self.ready()
+            yield from self._once.run(self._begin)
         known = self._known
         if known is None and self._channel.mirrors and self._meta is not None:
             known = yield from self._learn()  # its schema says what goes into the headers
-        arguments = arguments or {}
+        if arguments is None:
+            arguments = {}
+        elif not isinstance(arguments, Mapping):
+            raise InvalidInput(
+                f"arguments should be a mapping of names to values, not {type(arguments).__name__}"
+            )
         headers: Headers = ()
         may_repeat = False
         if known is not None:
@@ -176,11 +187,12 @@ class Session:
             may_repeat = name in known.repeatable
             if name in known.marks:
                 headers = mirrored(known.marks[name], arguments)
-        result = yield from self.request(
-            "tools/call", {"name": name, "arguments": arguments}, name=name, headers=headers,
-            on_progress=on_progress, timeout=timeout, may_repeat=may_repeat,
+        outgoing = Outgoing(
+            "tools/call", {"name": name, "arguments": arguments}, name, headers,
+            on_progress is not None, self._limit(timeout),
         )  # fmt: skip
-        return CallResult.of(result)
+        ear = self._ear if on_progress is None else _Ear(self, on_progress)
+        return CallResult.of((yield from self._exchange(outgoing, ear, may_repeat=may_repeat)))
 
     def read(self, uri: str) -> Flow[tuple[Contents, ...]]:
         """What a resource holds."""
@@ -220,9 +232,9 @@ class Session:
     def subscribe(self, uri: str) -> Flow[None]:
         """Have the server tell when a resource changes: `listen` and the host's `changed` hear of it."""
         yield from self.ready()
-        self._subscribed[uri] = None
         if self._meta is None:
             yield from self.request("resources/subscribe", {"uri": uri}, may_repeat=True)
+        self._subscribed[uri] = None
 
     def unsubscribe(self, uri: str) -> Flow[None]:
         yield from self.ready()
@@ -263,35 +275,39 @@ class Session:
         may_repeat: bool = False,
     ) -> Flow[Json]:
         """The result of any request; what `may_repeat` is sent again if the connection was lost meanwhile."""
+        asked = Outgoing(method, params, name, headers, on_progress is not None, self._limit(timeout))
         ear = self._ear if on_progress is None else _Ear(self, on_progress)
-        timeout = timeout or self.config.timeout
-        again = True
+        yield from self.ready()
+        return (yield from self._exchange(asked, ear, may_repeat=may_repeat))
+
+    def _limit(self, timeout: float | None) -> float | None:
+        if timeout is None:
+            return self.config.timeout
+        require_timeout(timeout)
+        return timeout
+
+    def _exchange(self, asked: Outgoing, ear: _Ear, *, may_repeat: bool) -> Flow[Json]:
+        """The result of a request, by a session that is ready; if it is lost on the way, once more if it may be."""
+        params, channel, again = asked.params, self._channel, True
         while True:
-            if self._agreement is None or not self._channel.is_open:
-                yield from self.ready()
             meta = self._meta
-            asked = Outgoing(
-                method, params if meta is None else {**params, "_meta": meta}, name, headers,
-                on_progress is not None, timeout,
-            )  # fmt: skip
+            asked.params = params if meta is None else {**params, "_meta": meta}
             try:
-                result = yield from self._channel.ask(asked, ear)
+                result = yield from channel.ask(asked, ear)
+                break
             except TransportError as error:
-                unseen = error.partial is UNSENT
-                if not again or not (unseen or (may_repeat and error.status is None)):
+                if not again or not (error.partial is UNSENT or (may_repeat and error.status is None)):
                     raise
                 again = False
-            else:
-                break
-        if self._channel.overheard:
+            yield from self.ready()
+        if channel.overheard:
             yield from self._catch_up()
         if meta is not None and type(result) is dict and result.get("resultType", "complete") != "complete":
             return (yield from self._provide(asked, result, ear))
         return result
 
     def _begin(self) -> Flow[None]:
-        if self._is_closed:
-            raise InvalidInput(f"the session with {self.config.label} is closed; connect again")
+        self._require_not_closed()
         if self._agreement is not None and self._channel.is_open:
             return  # somebody else was faster
         known, self._agreement = self._agreement, None
@@ -300,20 +316,31 @@ class Session:
         agreed = yield from negotiate(
             self._channel, self.config, self._ear, None if known is None else known.revision
         )
-        self._meta = meta_of(self.config, agreed.revision) if agreed.revision.is_modern else None
-        self._agreement = agreed
-        if self._meta is None:
+        meta = meta_of(self.config, agreed.revision) if agreed.revision.is_modern else None
+        if meta is None:
             yield from self._restore(agreed)
+        elif self._log_level is not None:
+            meta[LOG_LEVEL] = self._log_level
+        if self._is_closed:  # meanwhile: nobody else will close what was opened
+            yield from self._channel.close()
+            self._require_not_closed()
+        self._meta, self._agreement = meta, agreed
+
+    def _require_not_closed(self) -> None:
+        if self._is_closed:
+            raise InvalidInput(f"the session with {self.config.label} is closed; connect again")
 
     def _restore(self, agreed: Agreement) -> Flow[None]:
         """What a server of the handshake era keeps for a session, and a new one has to be told."""
-        level = self.config.host.log_level
-        asked = [Outgoing("resources/subscribe", {"uri": uri}) for uri in self._subscribed]
+        limit, level = self.config.timeout, self._log_level
+        asked = [Outgoing("resources/subscribe", {"uri": uri}, timeout=limit) for uri in tuple(self._subscribed)]
         if level is not None and "logging" in agreed.capabilities:
-            asked.append(Outgoing("logging/setLevel", {"level": level}))
+            asked.append(Outgoing("logging/setLevel", {"level": level}, timeout=limit))
         for request in asked:
-            request.timeout = self.config.timeout
-            yield from self._channel.ask(request, self._ear)
+            try:
+                yield from self._channel.ask(request, self._ear)
+            except McpError:  # it has them no more, which is no reason to be without the rest
+                self._subscribed.pop(request.params.get("uri", ""), None)
 
     def _provide(self, asked: Outgoing, result: Mapping[str, Json], ear: _Ear) -> Flow[Json]:
         """Give the server what it needs, and make the request again, until the result is complete."""
@@ -363,7 +390,7 @@ class Session:
             page = yield from self.request(method, params, may_repeat=True)
             found += listed(page, member)
             if cursor is None and (lasts := optional(page, "ttlMs", int)):
-                until = (yield from now()) + lasts / 1000
+                until = (yield from now()) + min(lasts, LONGEST_MS) / 1000
             cursor = optional(page, "nextCursor", str)
             if not cursor:
                 return found, until
@@ -389,9 +416,7 @@ class Session:
 
     def _catch_up(self) -> Flow[None]:
         """Hear what was said while nobody listened."""
-        overheard = self._channel.overheard
-        while overheard:
-            notice = overheard.popleft()
+        while (notice := next_of(self._channel.overheard)) is not None:
             yield from self._ear.hear(notice.method, notice.params)
 
     def heard(self, method: str) -> None:

@@ -247,10 +247,8 @@ class PairChannel(PostingChannel):
         attempt = 0
         while True:
             attempt += 1
-            own = server.own
-            if server.auth is not None:
-                own = (*own, *(yield from server.auth.headers(server.url)))
-            headers = (*own, ("accept", EVENT_STREAM), ("accept-encoding", "identity"))
+            sent: Headers = () if server.auth is None else (yield from server.auth.headers(server.url))
+            headers = (*server.own, *sent, ("accept", EVENT_STREAM), ("accept-encoding", "identity"))
             framing = PairFraming(self.peer, server.url, headers)
             try:
                 return (yield from self._connect(framing))
@@ -260,7 +258,7 @@ class PairChannel(PostingChannel):
                     raise
                 if attempt >= MOST_ATTEMPTS:
                     raise
-                if not (yield from server.auth.challenged(head.status, head.headers, attempt)):
+                if not (yield from server.auth.challenged(head.status, head.headers, attempt, sent)):
                     raise error from None
 
     def _connect(self, framing: PairFraming) -> Flow[None]:

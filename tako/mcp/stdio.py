@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from tako.effects import Flow, call
 from tako.errors import InvalidInput
@@ -16,7 +18,12 @@ from tako.mcp.framing import Framing, Lines
 __all__ = ["Stdio"]
 
 
-@dataclass(frozen=True, eq=False)
+_LAUNCHER: Final = re.compile(r"(python|node|npx|uvx|bunx)[\d.]*(\.exe|\.cmd)?")
+_SILENT: Final = frozenset(("-m", "-u", "-y", "--yes"))
+"""Options of theirs that have no value of their own."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Stdio(ServerConfig):
     """A server as a child process.
 
@@ -47,7 +54,9 @@ class Stdio(ServerConfig):
 
     @property
     def label(self) -> str:
-        return f"the MCP server {os.path.basename(self.command)!r}"
+        """The program, and what it runs if it is there to run others. Other arguments may be secrets."""
+        command = os.path.basename(self.command)
+        return f"the MCP server {' '.join((command, *_run_by(command, self.args)))!r}"
 
     def channel(self) -> Channel:
         return LinkChannel(self.label, self._connect)
@@ -60,3 +69,12 @@ class Stdio(ServerConfig):
             environ = tuple([(name, value) for name, value in merged.items() if value is not None])
         folder = None if self.cwd is None else os.fspath(self.cwd)
         return Child((self.command, *self.args), environ, folder), Lines()
+
+
+def _run_by(command: str, args: Sequence[str]) -> Sequence[str]:
+    """The name of the script or package that a launcher is given, if that comes first."""
+    if _LAUNCHER.fullmatch(command):
+        for argument in args:
+            if argument not in _SILENT:
+                return () if argument.startswith("-") else (os.path.basename(argument)[:80],)
+    return ()

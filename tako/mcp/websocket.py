@@ -26,7 +26,7 @@ SUBPROTOCOL: Final = "mcp"
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WebSocket(ServerConfig):
     """An MCP server that is reached over a WebSocket.
 

@@ -125,8 +125,7 @@ class SingleAgent(Orchestrator[OutputT]):
             output=None if output_type is None or output_type is str else OutputType(output_type),
             wants_output=output_type is not None,
         )
-        if not self.equipment.servers:  # whose tools are not known yet
-            _require_choice(tool_choice, self.tools)
+        _require_choice(tool_choice, self.equipment)
         require_traces(self.tools, policy)
         self.options = RunOptions(
             system=_system_message(system, self._output_instruction()),
@@ -276,9 +275,9 @@ def _require_handle(steering: object) -> None:
         raise InvalidInput(f"steering should be a tako.Steering, not {type(steering).__name__}")
 
 
-def _require_choice(tool_choice: str | None, tools: ToolRegistry) -> None:
-    known = (*TOOL_CHOICES, *(one.name for one in tools))
-    if isinstance(tool_choice, str) and tool_choice not in known:
+def _require_choice(tool_choice: str | None, equipment: Equipment) -> None:
+    known = (*TOOL_CHOICES, *(one.name for one in equipment.tools))
+    if isinstance(tool_choice, str) and tool_choice not in known and not equipment.servers:
         raise InvalidInput(f"tool_choice should be one of {', '.join(known)}, not {tool_choice!r}")
 
 

@@ -199,6 +199,7 @@ class SubAgent(Tool):
             equipment,
             provider=self.provider or equipment.provider,
             tools=tools,
+            servers=(),  # their tools are among the parent's
             policy=policy,
             approval=self.child_approval or equipment.approval,
             needs_approval=self.child_needs or equipment.needs_approval,

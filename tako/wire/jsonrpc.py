@@ -140,7 +140,7 @@ def parse(data: bytes, *, max_size: int = DEFAULT_MAX_SIZE) -> Message | Batch |
         return Malformed(
             f"it is not JSON: {error}", None, Failure(None, ErrorObject(PARSE_ERROR, "Parse error"))
         )
-    if not isinstance(value, list):
+    if type(value) is not list:
         return _message(value)
     if not value:
         return _invalid("it is an empty batch")
@@ -150,10 +150,10 @@ def parse(data: bytes, *, max_size: int = DEFAULT_MAX_SIZE) -> Message | Batch |
 
 
 def _message(value: Json) -> Message | Malformed:
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         return _invalid("it is not an object")
     identifier = value.get("id")
-    if not _is_id(identifier):
+    if type(identifier) is not int and not _is_id(identifier):
         return _spoiled(value, None, "its id is not a string, a number or null")
     if value.get("jsonrpc") != "2.0":
         return _spoiled(value, identifier, 'its member "jsonrpc" is not "2.0"')

@@ -39,6 +39,7 @@ from tako.effects import (
 )
 from tako.errors import Cancelled, InvalidInput, TakoError, TimedOut, ToolError, TransportError
 from tako.links import Child, Endpoint, Socket
+from tako_io_asyncio._links import Link
 from tests.adapters.async_kit import (
     Arm,
     AsyncioArm,
@@ -414,6 +415,42 @@ def test_what_it_said_before_it_died_still_counts(arm: Arm) -> None:
 
     for _ in range(4):
         play(arm, scene, Child((sys.executable, "-S", "-E", "-c", HASTY)))
+
+
+class Scripted:
+    """The wire of a child that has left an answer in the pipe; nothing of it was read when it died."""
+
+    is_child = True
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    def drain(self) -> None:
+        self.link.received(b"1 late\n")
+
+    def write(self, data: bytearray) -> int:
+        return len(data)
+
+    def listen(self) -> None: ...
+    def await_room(self) -> None: ...
+    def finish(self) -> None: ...
+    def terminate(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_what_is_left_in_the_pipe_is_read_before_the_loss_is_told() -> None:
+    async def scenario() -> None:
+        link = Link(asyncio.get_running_loop(), "the child", LineMachine())
+        link.start(Scripted(link))
+        answers = [asyncio.create_task(link.ask("any")) for _ in range(2)]
+        await asyncio.sleep(0)
+        link.exited(3)
+        assert await answers[0] == "late"
+        with pytest.raises(TransportError, match="exited with code 3"):
+            await answers[1]
+        assert link.is_gone
+
+    asyncio.run(scenario())
 
 
 def test_a_child_that_closes_its_output_and_lives(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of HttpChannel share: an Ear that notes, a server as one function, and bytes for it to say."""
+"""What the tests of HttpChannel share: an Ear that notes, a server as one function, and what it says."""
 
 from __future__ import annotations
 

@@ -385,12 +385,16 @@ class Gate:
         self.tokens = list(tokens)
         self.challenges: list[tuple[int, int]] = []
 
+    def authorizer(self, url: str) -> Gate:
+        return self
+
     def headers(self, url: str) -> Any:
         yield Sleep(0.1)
         return (("authorization", f"Bearer {self.tokens[0]}"),)
 
-    def challenged(self, status: int, headers: Any, attempt: int) -> Any:
+    def challenged(self, status: int, headers: Any, attempt: int, sent: Any) -> Any:
         yield Sleep(0.1)
+        assert sent == (("authorization", f"Bearer {self.tokens[0]}"),)
         self.challenges.append((status, attempt))
         assert dict(headers)["www-authenticate"] == "Bearer"
         if len(self.tokens) == 1:

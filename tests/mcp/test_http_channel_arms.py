@@ -1,4 +1,4 @@
-"""HttpChannel on real sockets, by all three arms: the same flows, the same outcomes, connections used again."""
+"""HttpChannel on real sockets, by all three arms: the same flows and outcomes, connections used again."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_silence_after_the_host_has_answered(run: Run) -> None:
 
     def flow(url: str) -> Flow[None]:
         channel = yield from opened(url)
-        with pytest.raises(TimedOut, match="silent for 0.2 seconds"):
+        with pytest.raises(TimedOut, match=r"silent for 0\.2 seconds"):
             yield from ask(channel, Ear(thinks=0.3), timeout=0.2)
 
     with LoopbackServer(server) as loopback:

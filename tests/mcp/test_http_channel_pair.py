@@ -146,7 +146,7 @@ def test_a_refusal_that_is_none_of_these_stands() -> None:
         [HEAD, b"event: endpoint\ndata: :\x01\n\n"],
         [HEAD, Pause(99)],
         [HEAD, b": only this\n\n", Hangup()],
-        [b"SSH-2.0-OpenSSH\r\n"],
+        [b"SSH-2.0-OpenSSH\r\n", Hangup()],
         [Hangup()],
     ],
 )
@@ -156,7 +156,7 @@ def test_what_is_no_such_stream_leaves_the_refusal(greeting: list[Any]) -> None:
     with pytest.raises(HttpRefusal, match="HTTP 405: use GET") as caught:
         client.ask("initialize")
     assert isinstance(caught.value.__cause__, TakoError)
-    assert client.simulator.now <= 10
+    assert client.simulator.now == (10 if Pause(99) in greeting else 0)
     assert server.simulator.shared.links.open == ()
     assert {request.target for request in server.requests} == {"/mcp"}
 
@@ -177,6 +177,19 @@ def test_what_is_said_before_the_answer() -> None:
     assert [method for method, _ in client.ear.heard] == ["notifications/progress"]
     assert [notice.method for notice in client.channel.overheard] == ["notifications/message"]
     assert server.answers() == [result("q", {"did": "x/y"}), result("p", {})]
+
+
+def test_what_nobody_could_take_is_answered_with_the_next_request() -> None:
+    def asked(message: Json) -> list[Any]:
+        if message["params"].get("first"):  # in one piece, so that it comes when nobody waits any more
+            return [event(result(message["id"], 1)) + event(question("q", "x/y"))]
+        return [Pause(1), result(message["id"], 2)]
+
+    server = PairServer(asked)
+    client = initialized(server)
+    assert (client.ask(params={"first": True}), server.answers()) == (1, [])
+    assert client.ask() == 2
+    assert server.answers() == [result("q", {"did": "x/y"})]
 
 
 def test_errors_silence_and_refused_posts() -> None:

@@ -195,19 +195,22 @@ def test_any_order_of_what_is_said(
     assert [method for method, _ in client.ear.heard] == [
         f"n{n}" for what, n in said_before if what == "note"
     ]
-    assert len(client.ear.asked) == len(asked)
+    # What the answer follows at once need not be asked any more.
+    pauses = [place for place, (what, _) in enumerate(said_before) if what == "pause"]
+    cancelled = {f"q{number}" for what, number in said_before if what == "cancel"}
+    sure = {id for id in asked - cancelled if pauses and int(id[1:]) < pauses[-1]}
+    assert len(sure) <= len(client.ear.asked) <= len(asked)
     told = [answer["id"] for answer in server.answers()]
     assert len(told) == len(set(told))
     assert set(told) <= asked
-    cancelled = {f"q{number}" for what, number in said_before if what == "cancel"}
-    if thinks == 0.5 and said_before and said_before[-1] == ("pause", 3):
-        assert asked - cancelled <= set(told)
+    if thinks < 1.0:
+        assert sure <= set(told)
 
 
 @settings(max_examples=30)
 @given(
     st.integers(0, 999),
-    st.lists(st.sampled_from("json stream refuse silent".split()), min_size=1, max_size=8),
+    st.lists(st.sampled_from(["json", "stream", "refuse", "silent"]), min_size=1, max_size=8),
 )
 def test_side_by_side_no_answer_is_lost_or_crossed(seed: int, kinds: list[str]) -> None:
     from tako.effects import OnError, Succeeded, gather

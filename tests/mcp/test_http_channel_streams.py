@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tako.errors import InvalidInput, ProtocolError, TimedOut, TransportError
+from tako.mcp.channel import UNSENT
 from tako.mcp.errors import McpError
 from tako.mcp.http_channel import SessionExpired
 from tako.mcp.http_peer import HttpRefusal
@@ -108,7 +109,8 @@ def test_a_request_is_answered_while_reading_goes_on() -> None:
     server = Server(
         ended_by(
             "done",
-            question("q", "sampling/createMessage", n=1), Pause(1), note("meanwhile"), Pause(9), note("after"),
+            question("q", "sampling/createMessage", n=1), Pause(1), note("meanwhile"), Pause(9),
+            note("after"),
         )
     )  # fmt: skip
     client = Client(server).open()
@@ -168,7 +170,8 @@ def test_the_answer_ends_what_is_still_thought_about() -> None:
     client = Client(server).open()
     client.ear = Ear(thinks=99.0)
     assert client.ask() == 1
-    assert (server.answers(), client.simulator.now) == ([], pytest.approx(1.0))
+    assert server.answers() == []
+    assert client.simulator.now == pytest.approx(1.0)
 
 
 def test_many_requests_side_by_side_are_bounded() -> None:
@@ -325,6 +328,33 @@ def test_the_end_of_a_stream_is_waited_for_but_not_for_ever() -> None:
     assert client.simulator.now == pytest.approx(0.15)  # after three times in vain no more
 
 
+def test_an_answer_that_could_not_be_sent_does_not_make_the_request_unsent() -> None:
+    class Failing:
+        """Lets two requests pass."""
+
+        calls = 0
+
+        def authorizer(self, url: str) -> Failing:
+            return self
+
+        def headers(self, url: str) -> Any:
+            self.calls += 1
+            if self.calls > 2:
+                raise TransportError("the authorization server is away", partial=UNSENT)
+            return ()
+            yield
+
+        def challenged(self, status: int, headers: Any, attempt: int, sent: Any) -> Any:
+            return False
+            yield
+
+    server = Server(ended_by(1, question("q", "x/y"), Pause(1)))
+    client = Client(server, auth=Failing()).initialized()
+    with pytest.raises(TransportError, match="is away") as caught:
+        client.ask()
+    assert caught.value.partial is None
+
+
 # Listening.
 
 
@@ -355,6 +385,13 @@ def test_listening_goes_on_over_many_streams() -> None:
     assert server.answers() == [result("q", {"did": "x/y"})]
     ids = [request.header("last-event-id") for request in server.requests if request.method == "GET"]
     assert ids == [None, "1", "1", "1", "1", "1", "1"]
+
+
+def test_a_server_that_has_nothing_to_say_is_listened_to_on() -> None:
+    streams = [*[events()] * 9, events(note("a")), Answer((b"",), 405)]
+    client = Client(Server(ACCEPTED, get=lambda request: streams.pop(0))).open()
+    client.run(client.channel.listen(client.ear))
+    assert client.ear.heard == [("a", {})]
 
 
 @pytest.mark.parametrize("answer", [Answer((b"",), 500), Answer((), before=(Reset(),))])

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 import tako_io_asyncio
 import tako_io_sync
 import tako_io_trio
-from tako.cancellation import CancellationToken
 from tako.effects import Failed, Flow, OnError, Outcome, Succeeded, gather, now, sleep, within
 from tako.errors import Cancelled, TakoError, TimedOut
 from tako.mcp.once import Once
@@ -185,25 +184,28 @@ ARMS: list[Callable[[Flow[Any]], Any]] = [run_sync, run_trio, run_asyncio]
 
 
 class Counted:
-    """A turn that ends when `everybody` waits, and counts itself."""
+    """A turn that counts itself, and ends a moment after everybody has come."""
 
-    def __init__(self) -> None:
+    def __init__(self, everybody: int) -> None:
         self.once: Once[str] = Once()
-        self.turns = 0
-        self.let_go = CancellationToken()
+        self.everybody = everybody
+        self.came: list[None] = []
+        self.turns: list[None] = []
 
     def want(self) -> Flow[str]:
-        return self.once.run(self._turn)
+        self.came.append(None)
+        return (yield from self.once.run(self._turn))
 
     def _turn(self) -> Flow[str]:
-        self.turns += 1
-        while not self.let_go.is_cancelled:
+        self.turns.append(None)
+        while len(self.came) < self.everybody:
             yield from sleep(0.01)
+        yield from sleep(0.2)  # a thread may have come, and not have asked yet
         return "done"
 
 
 def test_across_threads_and_arms() -> None:
-    counted = Counted()
+    counted = Counted(12)
     results: list[Any] = []
     threads = [
         threading.Thread(target=lambda arm=arm: results.append(arm(counted.want())))
@@ -212,17 +214,15 @@ def test_across_threads_and_arms() -> None:
     ]
     for thread in threads:
         thread.start()
-    threading.Timer(0.3, counted.let_go.cancel).start()
     for thread in threads:
-        thread.join(10)
-    assert results == ["done"] * len(threads)
-    assert counted.turns == 1
+        thread.join(20)
+    assert results == ["done"] * 12
+    assert len(counted.turns) == 1
 
 
 @pytest.mark.parametrize("arm", ARMS[1:], ids=["trio", "asyncio"])
 def test_a_thousand_tasks(arm: Callable[[Flow[Any]], Any]) -> None:
-    counted = Counted()
-    threading.Timer(0.2, counted.let_go.cancel).start()
+    counted = Counted(1000)
     outcomes = arm(gather(*[counted.want() for _ in range(1000)]))
     assert outcomes == [Succeeded("done")] * 1000
-    assert counted.turns == 1
+    assert len(counted.turns) == 1

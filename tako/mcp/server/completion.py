@@ -17,7 +17,7 @@ MAX_VALUES: Final = 100
 
 
 class Completions:
-    """By prompt or template, and by argument: a list of texts, or a function. Raises InvalidInput for others."""
+    """By prompt or template, and argument: a list of texts, or a function. Raises InvalidInput for others."""
 
     __slots__ = ("_sources",)
 

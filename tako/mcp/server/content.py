@@ -150,7 +150,7 @@ def contents_of(value: Any, uri: str, mime: str | None) -> list[dict[str, Json]]
 
 
 def messages_of(value: Any) -> list[dict[str, Json]]:
-    """What a prompt's function gave, as messages: each has one block, so a message of ours may become several."""
+    """What a prompt's function gave, as messages. Each has one block, so one of ours may become several."""
     if isinstance(value, Message):
         if value.role.value not in ("user", "assistant"):
             raise InvalidInput(

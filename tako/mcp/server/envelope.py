@@ -94,7 +94,7 @@ def check_headers(headers: Headers, method: str, params: Params) -> None:
 
 
 def check_arguments(headers: Headers, marks: Marks, arguments: Json) -> None:
-    """Raise McpError unless the arguments that the tool's schema marks are repeated in headers, and no others."""
+    """Raise McpError unless headers repeat the arguments that the tool's schema marks, and no others."""
     wanted = {
         name.lower(): value
         for name, value in mirrored(marks, arguments if isinstance(arguments, Mapping) else {})

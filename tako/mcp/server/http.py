@@ -2,29 +2,29 @@
 
 Which era a POST is of, it says itself:
 
-| it has                                                             | era       | and needs                    |
-|--------------------------------------------------------------------|-----------|------------------------------|
-| a revision in `_meta`, or a header MCP-Protocol-Version that names | modern    | headers that mirror its body |
-| no revision of the handshake, and no session                       |           |                              |
-| the method initialize                                              | handshake | nothing; it makes a session  |
-| anything else                                                      | handshake | Mcp-Session-Id               |
+| it has                                              | era       | and needs                    |
+|-----------------------------------------------------|-----------|------------------------------|
+| a revision in `_meta`; or no session, and a header  | modern    | headers that mirror its body |
+| MCP-Protocol-Version of none of the handshake       |           |                              |
+| the method initialize                               | handshake | nothing; it makes a session  |
+| anything else                                       | handshake | Mcp-Session-Id               |
 
-| answer | when                                                                                                |
-|--------|-----------------------------------------------------------------------------------------------------|
-| 200    | JSON; or SSE, when something has to be said before the result                                       |
-| 202    | notifications, and answers to what we have asked                                                    |
-| 400    | no JSON, no JSON-RPC, no session id, a revision that we do not speak; in the modern era most errors |
-| 403    | Host or Origin are none of ours: a page in a browser that was led to us (DNS rebinding)             |
-| 404    | another path; a session that is over; in the modern era a method that we do not have                |
-| 405    | another method than POST, and, with a session, GET and DELETE                                       |
-| 406    | Accept has not both application/json and text/event-stream                                          |
-| 415    | the body is not application/json                                                                    |
-| 503    | every session that may be kept is in use                                                            |
+| answer | when                                                                                         |
+|--------|----------------------------------------------------------------------------------------------|
+| 200    | JSON; or SSE, when something has to be said before the result                                |
+| 202    | notifications, and answers to what we have asked                                             |
+| 400    | no JSON, no JSON-RPC, no session id, a revision that we do not speak; most modern errors     |
+| 403    | Host or Origin are none of ours: a page in a browser that was led to us (DNS rebinding)      |
+| 404    | another path; a session that is over; in the modern era a method that we do not have         |
+| 405    | another method than POST, and, with a session, GET and DELETE                                |
+| 406    | Accept has not both application/json and text/event-stream                                   |
+| 415    | the body is not application/json                                                             |
+| 503    | every session that may be kept is in use                                                     |
 
 Invariants. Sessions live in this process: to serve the handshake era with several, send each client to the
-one that it began with; the modern era needs nothing of the kind. A client that goes away in the midst of a POST
-stops what it asked for. What a session is told on no request's account is kept, EVENTS of it, and given to the
-next GET, from Last-Event-ID on.
+one that it began with; the modern era needs nothing of the kind. A client that goes away in the midst of a
+POST stops what it asked for. What a session is told on no request's account is kept, EVENTS of it, and given
+to the next GET, from Last-Event-ID on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from tako.effects import Emit, Flow, Succeeded, entropy, gather, now, within
-from tako.errors import Interrupted, InvalidInput
+from tako.errors import Cancelled, Interrupted, InvalidInput
 from tako.mcp.errors import HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION, McpError
 from tako.mcp.server.envelope import check_arguments, check_headers, introduced, is_modern
 from tako.mcp.server.exchange import (
@@ -319,7 +319,9 @@ def _answered(id: jsonrpc.Id, flow: Flow[Json]) -> Flow[dict[str, Json] | None]:
         told: dict[str, Json] = {"code": error.number, "message": error.message}
         if error.data is not None:
             told["data"] = error.data
-        return {"jsonrpc": "2.0", "id": id, "error": told}
+    except Cancelled:  # by the function itself, or else the next effect is cut short as well
+        told = {"code": INTERNAL_ERROR, "message": "it was cancelled at the server"}
+    return {"jsonrpc": "2.0", "id": id, "error": told}
 
 
 def _spoiled(message: jsonrpc.Malformed) -> Flow[dict[str, Json] | None]:

@@ -2,19 +2,20 @@
 
 | what            | for                                                                                    |
 |-----------------|----------------------------------------------------------------------------------------|
-| the peer        | its revision, its capabilities, the log level it wants, the resources it subscribed to  |
+| the peer        | its revision, its capabilities, the log level it wants, what it has subscribed to      |
 | running         | requests by id, so that the client can cancel one                                      |
 | waiting         | our own questions by id, whose answers come as other POSTs, maybe in other threads     |
 | events          | what was said on no request's account: EVENTS of it, numbered, for the stream of a GET |
 
-Invariants. Anything here may be called from any thread: each step is one indivisible step of a dict or a deque.
-Who waits for an answer sleeps under a token, and is woken by its cancelling after the answer was put down.
+Invariants. Anything here may be called from any thread: each step is one indivisible step of a dict, a deque
+or a counter. Who waits for an answer sleeps under a token, which is cancelled after the answer was put down.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 from tako.cancellation import CancellationToken
@@ -54,9 +55,9 @@ class HttpSession:
         self.stop_listening: Callable[[], None] = _nothing
         self._running: dict[Id, CancellationToken] = {}
         self._waiting: dict[int, _Waiting] = {}
-        self._last_question = 0
+        self._questions = count(1)
         self._events: deque[tuple[int, bytes]] = deque(maxlen=EVENTS)
-        self._last_event = 0
+        self._numbers = count(1)
         self._last_given = 0
         self._stream: Mailbox[bytes] | None = None
 
@@ -88,10 +89,8 @@ class HttpSession:
         self, method: str, params: dict[str, Json], send: Callable[[dict[str, Json]], object]
     ) -> Flow[Json]:
         """The answer; raises McpError."""
-        self._last_question = id = self._last_question + 1
-        while id in self._waiting:  # another thread took the same number
-            self._last_question = id = id + 1
-        waiting = self._waiting.setdefault(id, _Waiting())
+        id = next(self._questions)
+        waiting = self._waiting[id] = _Waiting()
         message: dict[str, Json] = {"jsonrpc": "2.0", "id": id, "method": method}
         if params:
             message["params"] = params
@@ -125,7 +124,7 @@ class HttpSession:
         notice = for_session(news, self.peer)
         if notice is None:
             return
-        self._last_event = number = self._last_event + 1
+        number = next(self._numbers)
         told = event(said(*notice), number)
         self._events.append((number, told))
         stream = self._stream
@@ -137,13 +136,16 @@ class HttpSession:
         if self._stream is not None:
             self._stream.close()
         stream: Mailbox[bytes] = Mailbox()
-        given = self._last_given if last is None else last
+        self._catch_up(stream, self._last_given if last is None else last)
+        self._stream = stream
+        self._catch_up(stream, self._last_given)  # with what has come in between
+        return stream
+
+    def _catch_up(self, stream: Mailbox[bytes], given: int) -> None:
         for number, told in list(self._events):
             if number > given:
                 stream.put(told)
                 self._last_given = number
-        self._stream = stream
-        return stream
 
     def close_stream(self, stream: Mailbox[bytes]) -> None:
         stream.close()

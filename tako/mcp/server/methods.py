@@ -13,9 +13,9 @@
 | subscriptions/listen       | modern    | the carrier's: news go on until it is cut                         |
 
 Invariants. `perform` returns a result, or raises McpError, or Cancelled; whatever a peer sent and whatever a
-function did, nothing else. A failure of a tool is a result with `isError`, so that the model can read it; of a
-prompt or a resource it is an error. What went wrong inside is told to the peer by ToolError alone: of other
-exceptions it gets the words for a tool, as an agent would, and no more than their names elsewhere.
+function did, nothing else. A failure of a tool is a result with `isError`, so that the model can read it, in
+the words that an agent's model would get. A failure of a prompt or a resource is an error, and what went
+wrong inside is told by its name alone, if it was not a ToolError.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _listing(table: str, key: str) -> Callable[[McpServer, Peer, Params, Voice],
 
 
 def _start(cursor: Json, names: list[str]) -> int:
-    """Where the page begins: behind the offer that the cursor names, so that what is added meanwhile does no harm."""
+    """Where the page begins: behind the offer that the cursor names, wherever that stands by now."""
     if cursor is None:
         return 0
     try:

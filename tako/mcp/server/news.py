@@ -1,10 +1,10 @@
 """News: what a server says on no request's account, as notifications.
 
-| what has happened     | handshake era, to a session                     | modern era, to a subscription       |
-|-----------------------|-------------------------------------------------|-------------------------------------|
-| a list has changed    | notifications/{kind}/list_changed               | the same, if it asked for this kind |
-| a resource has others | notifications/resources/updated, if the session | the same, if it named the resource  |
-| contents              | has subscribed to it                            |                                     |
+| what has happened     | to a session (handshake era)                    | to a subscription (modern era) |
+|-----------------------|-------------------------------------------------|--------------------------------|
+| a list has changed    | notifications/{kind}/list_changed               | the same, if it asked for them |
+| a resource has others | notifications/resources/updated, if the session | the same, if it named it       |
+| contents              | has subscribed to it                            |                                |
 
 Each notification of a subscription carries its id, which is that of its request.
 """

@@ -7,8 +7,8 @@
 | Template   | an address with gaps, and a function    | resources/templates/list | resources/read |
 | Prompt     | a function of texts                     | prompts/list             | prompts/get    |
 
-A function is plain, async or a generator, and gets the client with a parameter that is annotated
-`ToolContext`: `Client.of(context)`. What goes wrong in the making raises InvalidInput, which names it.
+A function is plain or async; that of a tool may be a generator or a flow as well. It gets the client with a
+parameter that is annotated `ToolContext`: `Client.of(context)`. What cannot be offered raises InvalidInput.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any, Final, TypeAlias, cast, get_type_hints, is_typeddict
+from typing import Any, Final, TypeAlias, cast, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.errors import PydanticUserError
+from typing_extensions import is_typeddict
 
 from tako.errors import InvalidInput
 from tako.mcp.mirrored import marks_of
@@ -159,9 +161,12 @@ def _output_schema(function: Callable[..., Any]) -> dict[str, Json] | None:
         return None
     if not isinstance(kind, type) or kind is ToolOutput or kind in SHOWN:
         return None
-    if is_typeddict(kind) or is_dataclass(kind) or issubclass(kind, BaseModel):
+    if not (is_typeddict(kind) or is_dataclass(kind) or issubclass(kind, BaseModel)):
+        return None
+    try:
         return TypeAdapter(kind).json_schema(mode="serialization")
-    return None
+    except PydanticUserError:  # it holds what JSON has no word for
+        return None
 
 
 class Resource:

@@ -1,8 +1,8 @@
 """Doors: which names a request may call us by, and which web pages may call at all.
 
-A page in a browser may not read what another site answers, but it may have its own name lead to 127.0.0.1 (DNS
-rebinding), and then speak with a server that thought only this machine could reach it. What gives it away is
-the name: `Host` is the page's, and so is `Origin`, which a program that is no browser does not send.
+A page in a browser may not read what another site answers, but it may have its own name lead to 127.0.0.1
+(DNS rebinding), and then speak with a server that thought only this machine could reach it. What gives it
+away is the name: `Host` is the page's, and so is `Origin`, which a program that is no browser does not send.
 
 | header | is fine if                                                                              |
 |--------|-----------------------------------------------------------------------------------------|

@@ -1,6 +1,6 @@
 """McpServer: what is served, whoever asks and however they are connected.
 
-    server = McpServer([add, search], name="shop", prompts=[greet], resources=[Resource("shop://terms", TERMS)])
+    server = McpServer([add, search], name="shop", prompts=[greet], resources=[Resource("shop://terms", T)])
 
 | to serve it             | with                                                                           |
 |-------------------------|--------------------------------------------------------------------------------|
@@ -123,7 +123,7 @@ class McpServer:
     # What it offers, which may change.
 
     def add(self, offer: Offer | Tool | Function) -> None:
-        """Offer something more; a function becomes a tool. Raises InvalidInput if there is one of that name."""
+        """Offer something more; a function becomes a tool. Raises InvalidInput if its name is taken."""
         if not isinstance(offer, ServedTool | Resource | Template | Prompt):
             offer = _served(offer)
         attribute, kind = _home(offer)
@@ -131,7 +131,7 @@ class McpServer:
         self._tell(Changed(kind))
 
     def remove(self, offer: Offer | Tool | str) -> None:
-        """Offer it no longer: what was added, or a tool by its name. Raises InvalidInput if it is not there."""
+        """Offer it no longer: what was added, or a tool by its name. Raises InvalidInput if it is not."""
         if isinstance(offer, str | Tool):
             name = offer if isinstance(offer, str) else offer.name
             if name not in self.tools:

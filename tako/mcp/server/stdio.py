@@ -2,19 +2,19 @@
 
 What runs side by side, all in one Gather:
 
-| flow      | does                                                                                         |
-|-----------|----------------------------------------------------------------------------------------------|
-| worker, N | takes the next message (NEXT), performs it, sends the reply; again                           |
-| mouth     | sends what is said meanwhile: progress, log, news; and, when the client has gone, sees to it |
-|           | that what still runs ends                                                                    |
+| flow      | does                                                                                     |
+|-----------|------------------------------------------------------------------------------------------|
+| worker, N | takes the next message (NEXT), performs it, sends the reply; again                       |
+| mouth     | sends what is said meanwhile: progress, log, news; ends what still runs when the client  |
+|           | has gone                                                                                 |
 
-| the connection is | from                                | and                                                    |
-|-------------------|-------------------------------------|--------------------------------------------------------|
-| opening           | the start                           | one worker takes one message after the other           |
-| serving           | `initialize` was answered, or there | all workers do                                         |
-|                   | was a request of the modern era     |                                                        |
-| ending            | the client has ended its output     | what runs has GRACE seconds to end and be sent, and is |
-|                   |                                     | cancelled then; then the flow returns                  |
+| a connection is | from                                | and                                                |
+|-----------------|-------------------------------------|----------------------------------------------------|
+| opening         | the start                           | one worker takes one message after the other       |
+| serving         | `initialize` was answered, or there | all workers do                                     |
+|                 | was a request of the modern era     |                                                    |
+| ending          | the client has ended its output     | what runs has GRACE seconds to end and be sent, is |
+|                 |                                     | cancelled then, and the flow returns               |
 
 A request of the modern era says so itself and is served as such, whatever was before it; any other is of
 the handshake era, for which the client must have initialized.
@@ -223,7 +223,7 @@ class _Connection:
             return None
 
     def _attend(self, heard: Heard) -> Flow[None]:
-        """Perform a request and send what it is answered with. Notices of the client need nothing to be done."""
+        """Perform a request and send the answer. Notices of the client need nothing to be done."""
         if isinstance(heard, Notice):
             return
         voice = _Voice(self)
@@ -237,6 +237,8 @@ class _Connection:
             return
         except McpError as error:
             told = Refusal(heard.id, error.number, error.message, error.data)
+        except Cancelled:  # by the function itself, or else the next effect is cut short as well
+            told = Refusal(heard.id, INTERNAL_ERROR, "it was cancelled at the server")
         if voice.has_spoken:
             self.outbox.put(told, must=True)
         else:

@@ -1,8 +1,8 @@
 """Tapping: a flow whose events are looked at where it runs, and go no further.
 
 An agent emits what it does to whoever iterates over it. Inside a tool nobody iterates: the events become
-progress for the client. So the flow is driven through here: every effect goes on to the driver as it is, but an
-Emit is taken out, also from the flows inside a Gather or Within.
+progress for the client. So the flow is driven through here: every effect goes on to the driver as it is, but
+an Emit is taken out, also from the flows inside a Gather or Within.
 
 This is the one place of the package that hands on effects by hand, for nothing else can stand between a flow
 and its driver. It forwards replies, errors and the close as `yield from` does.

@@ -1,10 +1,10 @@
 """UriTemplate: addresses of resources with gaps: RFC 6570 level 1, and `{+name}` of level 2.
 
-| in the template | stands for                                            | matches in an address                        |
-|-----------------|-------------------------------------------------------|----------------------------------------------|
-| {name}          | a value, percent-encoded but for unreserved letters   | at least one, up to the next "/", "?" or "#" |
-| {+name}         | a value with its reserved characters: a path, a query | at least one of any                          |
-| anything else   | itself                                                | itself                                       |
+| in the template | stands for                                            | matches in an address          |
+|-----------------|-------------------------------------------------------|--------------------------------|
+| {name}          | a value, percent-encoded but for unreserved letters   | at least one, but no "/?#"     |
+| {+name}         | a value with its reserved characters: a path, a query | at least one of any            |
+| anything else   | itself                                                | itself                         |
 
 A match takes a bounded time: a template has at most MAX_GAPS gaps, with something between any two of them,
 and an address at most MAX_ADDRESS characters.

@@ -55,6 +55,7 @@ class Issuer:
     metadata: dict[str, Any] = field(default_factory=dict)
     """What is different in its metadata."""
     assigned_method: str | None = None
+    secrets_end: float | None = None
     refuse: Callable[[dict[str, str]], Answer | None] = lambda form: None
     """May answer a token request in its stead."""
     after: Callable[[ReceivedRequest], Answer | None] = lambda request: None
@@ -113,7 +114,12 @@ class Issuer:
         method = self.assigned_method or wanted.get("token_endpoint_auth_method")
         secret = None if method == "none" else f"secret of {client_id}"
         self.clients[client_id] = secret
-        said = {"client_id": client_id, "client_secret": secret, "token_endpoint_auth_method": method}
+        said = {
+            "client_id": client_id,
+            "client_secret": secret,
+            "client_secret_expires_at": self.secrets_end,
+            "token_endpoint_auth_method": method,
+        }
         return document({name: value for name, value in said.items() if value is not None}, 201)
 
     def browse(self, url: str) -> str:

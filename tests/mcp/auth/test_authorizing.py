@@ -180,6 +180,16 @@ def test_a_registration_is_kept_and_shown_to_no_other_redirect() -> None:
     ]
 
 
+@pytest.mark.parametrize(("end", "registrations"), [(None, 1), (0, 1), (150.0, 2), (1e9, 1)])
+def test_a_secret_that_ends(end: float | None, registrations: int) -> None:
+    place = town(secrets_end=end, methods=("client_secret_post",))
+    for moment in (0.0, 100.0, 200.0):
+        place.simulator.now = moment
+        place.issuer.granted.clear()
+        assert place.visit() == 200
+    assert len(place.issuer.registered) == registrations
+
+
 def test_a_client_that_is_forgotten_is_registered_again() -> None:
     refused = document({"error": "invalid_client", "error_description": "who?"}, 401)
     place = town(refuse=lambda form: refused if form.get("client_id") == "client-1" else None)

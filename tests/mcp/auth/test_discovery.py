@@ -87,13 +87,19 @@ def test_a_server_of_2025_03_26_without_metadata() -> None:
     assert "token_endpoint_auth_method" not in issuer.registered[0]
 
 
-def test_trouble_is_not_taken_for_an_old_server() -> None:
-    for status in (500, 503, 429):
-        issuer = Issuer(url="https://mcp.test", after=lambda request, status=status: document({}, status))
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_trouble_is_not_taken_for_an_old_server(status: int) -> None:
+    """Also if an authorization server is there as well."""
+    for part in ("protected-resource", "protected-resource/mcp", "authorization-server"):
+
+        def after(request: ReceivedRequest, part: str = part) -> Answer | None:
+            return document({}, status) if request.target.endswith(part) else None
+
+        issuer = Issuer(url="https://mcp.test", after=after)
         place = Town(issuer, Resource(issuer, metadata_at=None, challenge="bare"))
-        assert str(status) in refusal(place, kind=TransportError)
-    place = town(after=lambda request: Answer.json("{}", 503))
-    assert "try again" in refusal(place, kind=TransportError)
+        message = refusal(place, kind=TransportError)
+        assert str(status) in message and "try again" in message
+        assert issuer.asked == []
 
 
 def test_redirects_of_documents() -> None:

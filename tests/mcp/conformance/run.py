@@ -120,7 +120,7 @@ def check_lists() -> None:
 
 def judged(runs: list[Run], verbose: bool) -> Iterator[Verdict]:
     """Each of them run, in order, two at a time."""
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as results:
+    with tempfile.TemporaryDirectory() as results, ExitStack() as stack:
         arms = {run.arm for run in runs if run.role == "server"}
         ports = {arm: stack.enter_context(serving(arm, Path(results))) for arm in ARMS if arm in arms}
         pool = stack.enter_context(ThreadPoolExecutor(AT_A_TIME))

@@ -45,7 +45,6 @@ from tako.mcp.server import (
     serve,
     serve_async,
 )
-from tako.models import Message
 from tako.parts import AudioPart, ImagePart
 from tako.tools import Tool, ToolContext, ToolOutput
 
@@ -390,9 +389,9 @@ def test_prompt_with_embedded_resource(resourceUri: str) -> list[Any]:
     ]
 
 
-def test_prompt_with_image() -> Message:
+def test_prompt_with_image() -> list[Any]:
     """An image and a text."""
-    return Message.user([ImagePart(mime="image/png", data_b64=PIXEL), "Please analyze the image above."])
+    return [ImagePart(mime="image/png", data_b64=PIXEL), "Please analyze the image above."]
 
 
 def test_input_required_result_prompt(context: ToolContext) -> str:

@@ -1,4 +1,4 @@
-"""A server over Streamable HTTP, both eras: statuses, headers, sessions, streams, doors, and hostile input."""
+"""A server over Streamable HTTP, both eras: statuses, headers, sessions, streams, doors, hostile input."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from tests.mcp.server.worlds import (
 )
 
 LATEST = "2025-11-25"
+NO_CAPABILITIES = {"io.modelcontextprotocol/clientCapabilities": {}}
 SERVER = everything_server()
 HANDLER = SERVER.handler()
 
@@ -101,9 +102,17 @@ def test_doors_of_ones_own(hosts: Any, origins: Any, host: str, origin: str | No
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("POST", "/", 404), ("POST", "/mcp/", 200), ("POST", "/mcp/x", 404), ("PUT", "/mcp", 405), ("OPTIONS", "/mcp", 405),
-     ("GET", "/mcp", 405), ("DELETE", "/mcp", 405), ("HEAD", "/mcp", 405)],
-)  # fmt: skip
+    [
+        ("POST", "/", 404),
+        ("POST", "/mcp/", 200),
+        ("POST", "/mcp/x", 404),
+        ("PUT", "/mcp", 405),
+        ("OPTIONS", "/mcp", 405),
+        ("GET", "/mcp", 405),
+        ("DELETE", "/mcp", 405),
+        ("HEAD", "/mcp", 405),
+    ],
+)
 def test_methods_and_paths(method: str, path: str, status: int) -> None:
     response = fetch(HANDLER, incoming(handshake()[0], method, path=path))
     assert response.status == status
@@ -154,13 +163,18 @@ def test_a_request_of_the_modern_era() -> None:
         ("ping", {}, 404, -32601),
         ("resources/subscribe", {"uri": "test://text"}, 404, -32601),
         ("tools/call", {"name": "nothing"}, 400, -32602),
-        ("tools/call", {"name": "samples", "arguments": {"text": "a"}, "_meta": {"io.modelcontextprotocol/clientCapabilities": {}}}, 400, -32021),
+        (
+            "tools/call",
+            {"name": "samples", "arguments": {"text": "a"}, "_meta": NO_CAPABILITIES},
+            400,
+            -32021,
+        ),
         ("resources/read", {"uri": "test://none"}, 400, -32602),
         ("resources/read", {"uri": "test://bad"}, 200, -32603),
         ("tools/list", {"_meta": {"io.modelcontextprotocol/clientCapabilities": 1}}, 400, -32602),
         ("subscriptions/listen", {}, 400, -32602),
     ],
-)  # fmt: skip
+)
 def test_errors_of_the_modern_era_have_their_status(
     method: str, params: Any, status: int, number: int
 ) -> None:
@@ -213,10 +227,22 @@ def test_a_header_that_comes_twice_is_refused(twice: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "header", "fine"),
-    [(42, "42", True), (42, "42.0", True), (42, "42.5", False), (42, "43.0", False), (-1, "-1", True), (True, "true", True),
-     (True, "True", False), (None, "", True), (None, "x", False), (0, "", False), (10**30, "1" + "0" * 30, True),
-     (42, "42.", True), (42, "4२", False)],
-)  # fmt: skip
+    [
+        (42, "42", True),
+        (42, "42.0", True),
+        (42, "42.5", False),
+        (42, "43.0", False),
+        (-1, "-1", True),
+        (True, "true", True),
+        (True, "True", False),
+        (None, "", True),
+        (None, "x", False),
+        (0, "", False),
+        (10**30, "1" + "0" * 30, True),
+        (42, "42.", True),
+        (42, "4२", False),
+    ],
+)
 def test_numbers_and_flags_in_headers(value: Any, header: str, fine: bool) -> None:
     kind = "boolean" if isinstance(value, bool) else "integer"
     schema = {
@@ -581,12 +607,27 @@ def test_the_same_tools_at_both_eras_and_one_address() -> None:
 
 HOSTILE_HEADERS = st.lists(
     st.tuples(
-        st.sampled_from(["mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name", "accept", "content-type", "host",
-                         "origin", "last-event-id", "mcp-param-region"]),
-        st.sampled_from(["SESSION", MODERN, LATEST, "2025-03-26", "tools/call", "raw", "*/*", "localhost", "7", ""]) | st.text(max_size=6),
+        st.sampled_from(
+            [
+                "mcp-session-id",
+                "mcp-protocol-version",
+                "mcp-method",
+                "mcp-name",
+                "accept",
+                "content-type",
+                "host",
+                "origin",
+                "last-event-id",
+                "mcp-param-region",
+            ]
+        ),
+        st.sampled_from(
+            ["SESSION", MODERN, LATEST, "2025-03-26", "tools/call", "raw", "*/*", "localhost", "7", ""]
+        )
+        | st.text(max_size=6),
     ),
     max_size=5,
-)  # fmt: skip
+)
 
 
 @given(

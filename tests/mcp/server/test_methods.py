@@ -1,4 +1,4 @@
-"""Each method in each revision, over stdio; every message that the server sends is judged by the official types."""
+"""Each method in each revision, over stdio; the official types judge every message that the server sends."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_completion(revision: str) -> None:
     assert many["total"] == 150 and many["hasMore"] is True
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
+@pytest.mark.parametrize("size", [3, 100])
 @ALL
 def test_lists_come_in_pages(revision: str, size: int) -> None:
     server = everything_server(page_size=size)

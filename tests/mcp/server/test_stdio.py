@@ -10,13 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.effects import Flow, Sleep
-from tako.errors import InvalidInput
+from tako.errors import Cancelled, InvalidInput
 from tako.mcp.server import McpServer, Prompt, Resource
 from tako.mcp.server.news import SUBSCRIPTION_ID
 from tako.testing import Simulator
 from tako.tools import Tool
 from tests.mcp.server.offers import everything_server, nap
-from tests.mcp.server.worlds import MODERN, REVISIONS, Pipe, handshake, judge, linked, over_stdio, request
+from tests.mcp.server.worlds import (
+    MODERN,
+    REVISIONS,
+    Pipe,
+    handshake,
+    judge,
+    linked,
+    over_stdio,
+    post_modern,
+    request,
+)
 
 LATEST = "2025-11-25"
 
@@ -156,8 +166,14 @@ UPDATED = "notifications/resources/updated"
 
 
 def test_news_of_the_handshake_era() -> None:
-    subscribe = [request(one, f"resources/{what}", {"uri": uri}) for one, what, uri in (
-        (5, "subscribe", "test://text"), (6, "subscribe", "test://blob"), (4, "unsubscribe", "test://blob"))]  # fmt: skip
+    subscribe = [
+        request(one, f"resources/{what}", {"uri": uri})
+        for one, what, uri in (
+            (5, "subscribe", "test://text"),
+            (6, "subscribe", "test://blob"),
+            (4, "unsubscribe", "test://blob"),
+        )
+    ]
     server = everything_server()
     heard = over_stdio(
         server, *handshake(), *subscribe, concurrency=1,
@@ -264,24 +280,65 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-METHODS = st.sampled_from([
-    "initialize", "ping", "tools/list", "tools/call", "resources/list", "resources/templates/list", "resources/read",
-    "resources/subscribe", "resources/unsubscribe", "prompts/list", "prompts/get", "completion/complete",
-    "logging/setLevel", "server/discover", "subscriptions/listen", "notifications/cancelled", "notifications/progress",
-    "notifications/initialized", "x",
-])  # fmt: skip
+METHODS = st.sampled_from(
+    [
+        "initialize",
+        "ping",
+        "tools/list",
+        "tools/call",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "prompts/list",
+        "prompts/get",
+        "completion/complete",
+        "logging/setLevel",
+        "server/discover",
+        "subscriptions/listen",
+        "notifications/cancelled",
+        "notifications/progress",
+        "notifications/initialized",
+        "x",
+    ]
+)
 WORDS = st.sampled_from(
     ["add", "asks", "speaks", "greet", "test://text", "test://item/1/2", "count", "point"]
 )
-FIELDS = st.sampled_from([
-    "name", "arguments", "uri", "cursor", "ref", "argument", "level", "notifications", "requestState", "inputResponses",
-    "protocolVersion", "capabilities", "requestId", "progressToken", "_meta", "context",
-])  # fmt: skip
+FIELDS = st.sampled_from(
+    [
+        "name",
+        "arguments",
+        "uri",
+        "cursor",
+        "ref",
+        "argument",
+        "level",
+        "notifications",
+        "requestState",
+        "inputResponses",
+        "protocolVersion",
+        "capabilities",
+        "requestId",
+        "progressToken",
+        "_meta",
+        "context",
+    ]
+)
 META = st.dictionaries(
-    st.sampled_from(["io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities", "progressToken",
-                     "io.modelcontextprotocol/logLevel"]),
-    st.sampled_from([MODERN, "x", 1, None]) | st.dictionaries(st.sampled_from(["sampling", "elicitation"]), JSON), max_size=4,
-)  # fmt: skip
+    st.sampled_from(
+        [
+            "io.modelcontextprotocol/protocolVersion",
+            "io.modelcontextprotocol/clientCapabilities",
+            "progressToken",
+            "io.modelcontextprotocol/logLevel",
+        ]
+    ),
+    st.sampled_from([MODERN, "x", 1, None])
+    | st.dictionaries(st.sampled_from(["sampling", "elicitation"]), JSON),
+    max_size=4,
+)
 PARAMS = st.dictionaries(FIELDS, WORDS | JSON, max_size=4).flatmap(
     lambda params: st.just(params) | META.map(lambda told: {**params, "_meta": told})
 )
@@ -330,3 +387,14 @@ def test_whatever_bytes_come(data: bytes, seed: int) -> None:
     assert [message for message in pipe.heard if message.get("id") == "last"] == [
         {"jsonrpc": "2.0", "id": "last", "result": {}}
     ]
+
+
+def test_a_tool_that_cancels_itself_harms_nobody_else() -> None:
+    def cancels() -> str:
+        raise Cancelled
+
+    server = McpServer([cancels, Tool.from_flow(nap)])
+    heard = over_stdio(server, *handshake(), request(1, "tools/call", {"name": "cancels"}), *naps(1, first=2))
+    assert {message["id"]: "result" in message for message in heard} == {"init": True, 1: False, 2: True}
+    response = post_modern(server.handler(), 1, "tools/call", {"name": "cancels"})
+    assert response.messages[0]["error"]["code"] == -32603

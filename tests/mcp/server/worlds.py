@@ -1,8 +1,8 @@
 """What the tests of the server stand on: a link that is all in memory, HTTP without a socket, and an oracle.
 
-`over_stdio` performs the effects of a link on the machine that was opened, and hands all others on to the simulator;
-`over_http` calls the handler. Every message that a server sends in either is held against the official types of its
-revision, where they are installed: see `judge`.
+`over_stdio` performs the effects of a link on the machine that was opened, and hands all others on to the
+simulator; `post` calls a handler of HTTP. What a server sends in either is held against the official types of
+its revision, where they are installed: see `judge`.
 """
 
 from __future__ import annotations

@@ -70,6 +70,12 @@ class Connection(AbstractContextManager["BlockingSession"], AbstractAsyncContext
     def __repr__(self) -> str:
         return f"<Connection to {self._server.label}>"
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            hint = "; a session has: with connect(...) as session:" if hasattr(BlockingSession, name) else ""
+            raise AttributeError(f"a Connection has no {name!r}{hint}")
+
     def __enter__(self) -> BlockingSession:
         session = self._begin()
         try:
@@ -110,7 +116,11 @@ class Connection(AbstractContextManager["BlockingSession"], AbstractAsyncContext
 
 
 def _relay(listener: Listener | None) -> OnProgress | None:
-    return None if listener is None else lambda *told: call(listener, *told)
+    if listener is None:
+        return None
+    if not callable(listener):
+        raise InvalidInput(f"on_progress should be a function, not {type(listener).__name__}")
+    return lambda *told: call(listener, *told)
 
 
 class _Described:
