@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from tako.effects import Flow
@@ -113,7 +112,11 @@ async def serve_async(
     ready: Callable[[int], None] | None = None,
 ) -> None:
     """Answer HTTP requests under the running async library, until it is cancelled."""
-    server = import_module(f"{_running().__name__}.http_server")
+    server: Any
+    if _running().__name__ == "tako_io_trio":
+        from tako_io_trio import http_server as server
+    else:
+        from tako_io_asyncio import http_server as server
     await server.serve(handler, host, port, cancel=_token(cancel), ready=ready)
 
 

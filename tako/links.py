@@ -119,7 +119,11 @@ class LinkMachine(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """True when the link is of no use any more, though it may still be open."""
+        """True when the link is of no use any more, though it may still be open.
+
+        After the end of its input too, as soon as there is nothing more to send: our own standard output
+        stays open until then, for two seconds more if nobody reads it. Every other link ends at once.
+        """
 
 
 class Kept(Protocol):

@@ -136,12 +136,16 @@ class Runtime:
     async def aclose(self) -> None:
         """Bid farewell to what is kept, hang up every link, close every idle connection. Idempotent.
 
-        Connections in use are closed when their flows end.
+        Connections in use are closed when their flows end. Raises InvalidInput in another event loop than
+        the one that it is used in.
         """
+        links = self._links
+        is_ours = links is None or links.loop is asyncio.get_running_loop()
+        if links is not None and not is_ours and not links.loop.is_closed():
+            raise InvalidInput("this Runtime is in use in another event loop: close it there")
         self._is_closed = True
         try:
-            links = self._links
-            if links is not None and links.loop is asyncio.get_running_loop() and not links.is_empty:
+            if links is not None and is_ours and not links.is_empty:
                 await self.run(links.farewell())
         finally:
             if self._lifetime is not None:

@@ -81,6 +81,9 @@ class Link(AsyncLink):
                 pass
         return condition()
 
+    def _listen(self) -> None:
+        self._wire.listen()
+
     def _soon(self, function: Callable[[], None]) -> None:
         try:
             self.loop.call_soon_threadsafe(function)

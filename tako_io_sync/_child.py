@@ -7,6 +7,7 @@
 | is reaped   | us: `obituary` and `close` do it             | its number is the system's again            |
 
 Invariants. A group is signalled only while its leader is not reaped, so that its number is still its own.
+One that dies while nobody waits at its link is reaped by the next who does: no thread watches.
 The descriptors do not block. What it writes to standard error is read whenever there is some, and the last
 of it is kept.
 """

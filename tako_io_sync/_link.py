@@ -21,8 +21,8 @@ milliseconds, by a reader through the waker, a pipe that is polled along with th
 
 | a link     | until                                        | meanwhile                                    |
 |------------|----------------------------------------------|----------------------------------------------|
-| open       | the peer has gone, the machine is over, or   | anybody may ask                              |
-|            | somebody hangs up                            |                                              |
+| open       | the peer has gone, the machine is over, or   | anybody may ask; our own standard output is  |
+|            | somebody hangs up                            | open though the input has ended              |
 | hanging up | the peer has gone, or the time is up         | nobody may; who waits may yet be answered    |
 | lost       | nobody polls its descriptors any more        | everybody has heard why, and whoever asks    |
 |            |                                              | hears it again                               |
@@ -31,7 +31,9 @@ milliseconds, by a reader through the waker, a pipe that is polled along with th
 Invariants. The machine, the stream and all of this are touched under the lock alone, which is never held
 while waiting for a peer (for a dying process, 0.15 s at most). Only the reader polls, and nothing that it
 may be polling is closed before it has left. The lock is not reentrant: if a machine, or a signal handler,
-pokes while it is held, its holder does what is to be done. Whoever is alone on a link writes, polls and
+pokes while it is held, its holder does what is to be done. If a signal handler raises there, the link is
+lost: what it has read or written may be torn. Nobody gives the machine more while ROOM bytes are unwritten,
+and nothing is read while the link is flooded. Whoever is alone on a link writes, polls and
 reads, and nothing else: there is no other system call, no thread, no wake-up.
 """
 
@@ -39,14 +41,13 @@ from __future__ import annotations
 
 import select
 import threading
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tako.driving.live_link import LiveLink, link_closed
+from tako.driving.live_link import ORDERLY, ROOM, LiveLink, link_closed
 from tako.errors import TakoError
 from tako.links import LinkMachine
 from tako_io_sync._calls import WAKE, Interrupted
@@ -56,6 +57,12 @@ if TYPE_CHECKING:
     from tako_io_sync._driver import Driver
 
 __all__ = ["Link", "Stream"]
+
+TORN = "something was raised while it was read or written"
+"""Why a link is lost on which a signal handler has interrupted us: nobody knows which bytes have gone."""
+
+LOOK = 0.05
+"""Seconds between two looks at how late it is, when the last words are being written."""
 
 FORCE = 1.0
 """Seconds after which one who closes by force does not wait for the reader to leave."""
@@ -77,8 +84,8 @@ class Stream(Protocol):
     """Seconds between two looks at `has_died`, where no descriptor tells of it."""
     outlives: bool
     """Whether it is to be waited for when the input has ended and we hang up: a process."""
-    finishes: bool
-    """Whether what is on its way is still written when the input has ended: our own output."""
+    ends_with_input: bool
+    """Whether there is nobody to write to when the input has ended."""
 
     @property
     def wants_to_write(self) -> bool:
@@ -168,9 +175,11 @@ class Link:
         self._poll = select.poll()
         for descriptor in {stream.source, self.waker.descriptor, *stream.others}:
             self._poll.register(descriptor, select.POLLIN)
-        self._polls_sink = False
+        self._polled = select.POLLIN
+        self._period = stream.period
+        self._last_moment: float | None = None  # for the last words, once there is nothing else to do
         self.waiters: dict[Waiter, None] = {}  # who is not done, in the order in which they came
-        self._tellers: deque[Waiter] = deque()
+        self._tellers: list[Waiter] = []
         self._written = 0
         self._is_poked = False
         self._is_hanging_up = False
@@ -190,7 +199,9 @@ class Link:
     def __enter__(self) -> None:
         self._lock.acquire()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None and not isinstance(error, TakoError):
+            self._lose(TORN)
         self._leave()
         if self._is_poked:
             self.poke()
@@ -198,6 +209,7 @@ class Link:
     def ask(self, driver: Driver, message: Any) -> Any:
         """The answer; raises the failure, what the machine refuses it with, or why the link was lost."""
         waiter, asking = Waiter(self), None
+        self._make_room(driver)
         try:
             with self:
                 self._require_open()
@@ -217,24 +229,13 @@ class Link:
 
     def tell(self, driver: Driver, message: Any) -> None:
         """Returns when the system has taken the bytes; raises as `ask`."""
-        waiter = Waiter(self)
-        try:
-            with self:
-                self._require_open()
-                self._live.tell(message)
-                waiter.end = self._written + len(self._live.outgoing)
-                self._tellers.append(waiter)
-                self._join(waiter)
-                self._flush()
-            self._wait(driver, waiter)
-        except BaseException:
-            with self:
-                self._part(waiter)
-                if waiter in self._tellers:
-                    self._tellers.remove(waiter)
-            raise
-        if self._written < waiter.end:
-            self._require_open()
+
+        def say() -> int:
+            self._live.tell(message)
+            return len(self._live.outgoing)
+
+        self._make_room(driver)
+        self._wait_for_writing(driver, say)
 
     def poke(self) -> None:
         """The machine has something by itself. From any thread, also while the lock is held."""
@@ -300,10 +301,10 @@ class Link:
 
     def read(self, reader: Waiter, seconds: float | None) -> None:
         """Wait until something happens, and see to it. For the reader alone, who may be none afterwards."""
-        if self._wants_to_write() is not self._polls_sink:
+        if self._interest() != self._polled:
             with self:
-                self._poll_sink()
-        period = self._stream.period
+                self._poll_for_interest()
+        period = self._period
         if period is not None and (seconds is None or seconds > period):
             seconds = period
         events = self._poll.poll(milliseconds(seconds))
@@ -312,6 +313,31 @@ class Link:
                 self._handle(events)
             if reader.is_done or self._live.error is not None:
                 self._hand_over()
+
+    def _make_room(self, driver: Driver) -> None:
+        """Wait until the peer has taken enough of what there is for it already."""
+        if len(self._live.outgoing) > ROOM:
+            self._wait_for_writing(driver, lambda: len(self._live.outgoing) - ROOM)
+
+    def _wait_for_writing(self, driver: Driver, say: Callable[[], int]) -> None:
+        """Wait until so many of the unwritten bytes are taken as `say` gives, which the lock is held for."""
+        waiter = Waiter(self)
+        try:
+            with self:
+                self._require_open()
+                waiter.end = say() + self._written
+                self._tellers.append(waiter)
+                self._join(waiter)
+                self._flush()
+            self._wait(driver, waiter)
+        except BaseException:
+            with self:
+                self._part(waiter)
+                if waiter in self._tellers:
+                    self._tellers.remove(waiter)
+            raise
+        if self._written < waiter.end:
+            self._require_open()
 
     def _wait(self, driver: Driver, waiter: Waiter) -> None:
         """Until it is done; raises Interrupted if the flow must stop before."""
@@ -329,9 +355,13 @@ class Link:
         try:
             live, reader = self._live, self.reader
             if live.outgoing:
-                if reader is not None and not self._polls_sink:
+                if self._has_ended and self._last_moment is None and live.machine.is_over:
+                    self._last_moment = monotonic() + ORDERLY
+                    self._period = LOOK
                     self.waker.set()
-            elif live.error is None and (self._is_hanging_up or self._has_ended or live.machine.is_over):
+                elif reader is not None and self._polled == select.POLLIN:
+                    self.waker.set()
+            elif live.error is None and (self._is_hanging_up or live.machine.is_over):
                 self._end()
             if live.error is not None:
                 if reader is not None:
@@ -353,7 +383,7 @@ class Link:
             self._lose()
         elif not self._is_hanging_up or ((is_over or self._has_ended) and not self._stream.outlives):
             self._lose()
-        elif not self._has_finished and not self._polls_sink:
+        elif not self._has_finished and self._polled == select.POLLIN:
             self._has_finished = True
             self._stream.finish_writing()
 
@@ -385,19 +415,21 @@ class Link:
 
     def _handle(self, events: Iterable[tuple[int, int]]) -> None:
         stream = self._stream
-        for descriptor, _ in events:
+        for descriptor, what in events:
             if descriptor == stream.source:
-                self._receive()
+                if what != select.POLLOUT or stream.wants_to_write:
+                    self._receive()
             elif descriptor == self.waker.descriptor:
                 self.waker.clear()
             elif descriptor != stream.sink and not stream.attend(descriptor):
                 self._poll.unregister(descriptor)
         self._flush()
         if self._live.error is None:
-            if stream.has_died():
+            last = self._last_moment
+            if stream.has_died() or (last is not None and monotonic() >= last):
                 self._lose()
             else:
-                self._poll_sink()
+                self._poll_for_interest()
 
     def _receive(self) -> None:
         if self._live.error is not None:
@@ -411,13 +443,11 @@ class Link:
             return
         if data:
             self._live.received(data)
-        elif (
-            self._stream.outlives if self._is_hanging_up else (self._live.outgoing and self._stream.finishes)
-        ):
+        elif self._stream.ends_with_input and not (self._is_hanging_up and self._stream.outlives):
+            self._lose()
+        else:
             self._end_input()
             self._poll.unregister(self._stream.source)
-        else:
-            self._lose()
 
     def _flush(self) -> None:
         """Write what the system takes now."""
@@ -434,25 +464,41 @@ class Link:
             pass
         except OSError as error:
             self._lose(error.strerror or str(error))
-        tellers = self._tellers
-        while tellers and tellers[0].end <= self._written:
-            tellers.popleft().finish()
+        if self._tellers:
+            for teller in [each for each in self._tellers if each.end <= self._written]:
+                self._tellers.remove(teller)
+                teller.finish()
 
-    def _wants_to_write(self) -> bool:
-        return bool(self._live.outgoing) or self._stream.wants_to_write
+    def _interest(self) -> int:
+        """What the descriptors are to be polled for."""
+        live = self._live
+        if live.outgoing and live.is_flooded:
+            return select.POLLOUT
+        return (
+            select.POLLIN | select.POLLOUT if live.outgoing or self._stream.wants_to_write else select.POLLIN
+        )
 
-    def _poll_sink(self) -> None:
-        """Poll for what there is to do. For the reader alone."""
-        wanted, stream = self._wants_to_write(), self._stream
-        if wanted is self._polls_sink:
-            return
-        self._polls_sink = wanted
+    def _poll_for_interest(self) -> None:
+        """For the reader alone."""
+        wanted, stream = self._interest(), self._stream
+        changed = wanted ^ self._polled
+        self._polled = wanted
         if stream.sink == stream.source:
-            self._poll.register(stream.sink, select.POLLIN | select.POLLOUT if wanted else select.POLLIN)
-        elif wanted:
-            self._poll.register(stream.sink, select.POLLOUT)
+            if changed:
+                self._poll.register(stream.sink, wanted)
+            return
+        if changed & select.POLLOUT:
+            self._poll_descriptor(stream.sink, wanted & select.POLLOUT)
+        if changed & select.POLLIN and not self._has_ended:
+            self._poll_descriptor(stream.source, wanted & select.POLLIN)
+
+    def _poll_descriptor(self, descriptor: int, what: int) -> None:
+        if what:
+            self._poll.register(descriptor, what)
         else:
-            self._poll.unregister(stream.sink)
+            self._poll.unregister(
+                descriptor
+            )  # a mask of nothing would still tell of its end, again and again
 
     def _end_input(self) -> None:
         if not self._has_ended:
@@ -474,8 +520,9 @@ class Link:
                 break
             live.received(data)
         live.lost(link_closed() if self._is_hanging_up else self._stream.obituary(reason))
-        while self._tellers:
-            self._tellers.popleft().finish()
+        tellers, self._tellers = self._tellers, []
+        for teller in tellers:
+            teller.finish()
 
     def _close(self) -> None:
         """Nobody polls any more."""

@@ -14,11 +14,10 @@ side.
 from __future__ import annotations
 
 import select
-from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from tako.driving.live_link import link_closed
+from tako.driving.live_link import link_numbers, no_such_link
 from tako.errors import InvalidInput, TransportError
 from tako.links import Child, Endpoint, LinkMachine, Socket, StandardStreams
 from tako_io_sync._calls import Interrupted
@@ -38,16 +37,15 @@ class Links:
 
     def __init__(self) -> None:
         self._links: dict[int, Link] = {}
-        self._numbers = count(1)
 
     def __len__(self) -> int:
         return len(self._links)
 
     def __getitem__(self, number: int) -> Link:
-        """Raises TransportError, as for any link that was closed at this end."""
+        """Raises TransportError, as for any link that is not open here."""
         link = self._links.get(number)
         if link is None:
-            raise link_closed()
+            raise no_such_link()
         return link
 
     def open(self, driver: Driver, endpoint: Endpoint, machine: LinkMachine) -> int:
@@ -62,7 +60,7 @@ class Links:
             if isinstance(error, OSError):
                 raise TransportError(f"a link cannot be opened: {error.strerror}", phase="link") from error
             raise
-        number = next(self._numbers)
+        number = next(link_numbers)
         self._links[number] = link
         if driver.steps.must_stop:
             del self._links[number]

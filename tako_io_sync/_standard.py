@@ -21,6 +21,7 @@ READ_SIZE = 65536
 PIECE = getattr(select, "PIPE_BUF", 512)
 """What a pipe takes without waiting when poll says that it is writable."""
 
+
 class StandardStream:
     """Raises InvalidInput if they are a link already, TransportError if we were started without them."""
 

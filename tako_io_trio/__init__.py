@@ -138,12 +138,15 @@ class Runtime:
     async def aclose(self) -> None:
         """Bid farewell to what is kept, hang up every link, close every idle connection. Idempotent.
 
-        Connections in use are closed when their flows end.
+        Connections in use are closed when their flows end. Raises InvalidInput in another run of trio than
+        the one that it is used in.
         """
+        links = self._links
+        if links is not None and links.run is not trio.lowlevel.current_trio_token():
+            raise InvalidInput("this Runtime is in use in another run of trio: close it there")
         self._is_closed = True
         try:
-            links = self._links
-            if links is not None and links.run is trio.lowlevel.current_trio_token() and not links.is_empty:
+            if links is not None and not links.is_empty:
                 await self.run(links.farewell())
         finally:
             if self._lifetime is not None:

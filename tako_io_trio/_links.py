@@ -114,15 +114,22 @@ class Link(AsyncLink):
         asker = cast(_Asker, waiter)
         try:
             while asking.outcome is None:
-                if self._is_read or self._has_ended:
+                if not self._can_be_read:
                     self._followers[asker] = None
                     await asker.wait()
                 else:
                     await self._read(asker)
         finally:
             self._followers.pop(asker, None)
-            if self._followers and not self._is_read and not self._has_ended:
-                self._followers.popitem()[0].read_on()
+            self._listen()
+
+    @property
+    def _can_be_read(self) -> bool:
+        return not self._is_read and not self._has_ended and not self.live.is_flooded
+
+    def _listen(self) -> None:
+        if self._followers and self._can_be_read:
+            self._followers.popitem()[0].read_on()
 
     async def _read(self, asker: _Asker) -> None:
         """Read one piece, for all."""

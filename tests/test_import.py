@@ -68,6 +68,22 @@ def test_building_an_agent_loads_nothing_that_does_io(provider: str) -> None:
     assert not {"asyncio", "requests", "ssl", "trio"}.intersection(loaded)
 
 
+def test_an_agent_without_servers_loads_no_mcp() -> None:
+    program = (
+        "import sys, tako; tako.SingleAgent(tako.providers.Fake('hi')).run_sync('hi'); "
+        "print(*[name for name in sys.modules if name.startswith('tako.mcp')])"
+    )
+    assert fresh(program) == ""
+    assert fresh(program.replace("run_sync('hi')", "run_sync('hi'); tako.mcp.Stdio('server')")) != ""
+
+
+def test_the_names_of_mcp_are_what_they_say_in_whichever_order_they_are_asked_for() -> None:
+    # A module of the same name as a function in it would take its place.
+    ask = "import inspect, tako; tako.mcp.auth; tako.mcp.BlockingSession; import tako.mcp as mcp"
+    told = fresh(f"{ask}; print(*[name for name in mcp.__all__ if inspect.ismodule(getattr(mcp, name))])")
+    assert told == "auth server"
+
+
 def test_every_public_name_is_there_when_it_is_asked_for_and_not_before() -> None:
     assert fresh("import tako; print(*set(tako.__all__).intersection(vars(tako)))") == ""
     assert fresh("import tako; print(*[name for name in tako.__all__ if not hasattr(tako, name)])") == ""

@@ -139,11 +139,11 @@ class AsyncDriver(ABC, Generic[T]):
             if self._checkpoint is not None:
                 await self._checkpoint()
             step = self.steps.send(None) if self._group is None else await self._hear_children(self._group)
-            while not isinstance(step, Emit):
+            while type(step) is not Emit:  # effects are a closed set, without subclasses
                 if isinstance(step, Returned):
                     self._end(step)
                     return None
-                if isinstance(step, Gather):
+                if type(step) is Gather:
                     self._group = self._gather(step)
                     step = await self._hear_children(self._group)
                 else:
@@ -254,12 +254,12 @@ class AsyncDriver(ABC, Generic[T]):
         """Do what the flow asks for and go on with the reply, the failure or the interruption."""
         steps = self.steps
         try:
-            if steps.deadline is None and isinstance(effect, Receive) and effect.exchange in steps.opened:
+            if steps.deadline is None and type(effect) is Receive and effect.exchange in steps.opened:
                 reply = await receive(self._exchange(effect.exchange))
             elif (
                 steps.deadline is None
                 and steps.token is None
-                and not (self.guards_every_call and isinstance(effect, Call))
+                and not (self.guards_every_call and type(effect) is Call)
             ):
                 reply = await self._do(effect)
             else:
@@ -267,7 +267,7 @@ class AsyncDriver(ABC, Generic[T]):
         except Interrupted:
             return steps.interrupt()
         except Exception as error:
-            if isinstance(effect, Receive) and steps.must_stop:
+            if type(effect) is Receive and steps.must_stop:
                 return steps.interrupt()
             return steps.throw(error)
         return steps.send(reply)

@@ -7,8 +7,8 @@ socket, our own standard streams.
 | state    | how it is reached                         | then                                          |
 |----------|-------------------------------------------|-----------------------------------------------|
 | open     | `start`                                   | asks and tells are written as they come       |
-| breaking | the input has ended, or a write failed    | a child has PATIENCE to exit, so that its     |
-|          | (the peer is deaf)                        | code can be told; then it is lost             |
+| breaking | the input has ended, where that is the    | a child has PATIENCE to exit, so that its     |
+|          | end; or a write failed: the peer is deaf  | code can be told; then it is lost             |
 | lost     | breaking is over, or the child has died   | all who wait hear why; it ends                |
 | ending   | `hang_up`, lost, the machine `is_over`    | nobody may ask any more, who waits may get it |
 |          |                                           | yet; last words are written, the wire's       |
@@ -18,10 +18,11 @@ socket, our own standard streams.
 
 Invariants. All of this happens in the thread of the library; only `poke` may be called from another. A
 wait that is cut short takes nothing with it: bytes that were to be written still are, whole and in their
-order, and what was read is given to the machine. What is unwritten when the input ends is still written, if
-the peer is not deaf. Whoever finds more than ROOM unwritten bytes waits until the peer has taken some, before
-the machine hears of the message. The input is read only while somebody waits for an outcome, or the link is
-ending.
+order, and what was read is given to the machine. Of our own standard streams the output outlives the
+input: when that has ended the link lives on, with nothing to read, until its machine is over. Whoever finds
+more than ROOM unwritten bytes waits until the peer has taken some, before the machine hears of the message.
+The input is read only while somebody waits for an outcome, or the link is ending, and never while it is
+flooded.
 """
 
 from __future__ import annotations
@@ -29,10 +30,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from copy import copy
-from itertools import count
 from typing import Any, Protocol
 
-from tako.driving.live_link import Asking, LiveLink, Tail, link_closed, link_lost
+from tako.driving.live_link import (
+    ORDERLY,
+    ROOM,
+    Asking,
+    LiveLink,
+    Tail,
+    link_closed,
+    link_lost,
+    link_numbers,
+    no_such_link,
+)
 from tako.effects import Flow, OnError, gather, hang_up, within
 from tako.errors import InvalidInput
 from tako.links import Child, Endpoint, Kept, LinkMachine
@@ -42,12 +52,8 @@ __all__ = ["DRAIN_LIMIT", "READ_SIZE", "AsyncLink", "AsyncLinks", "Waiter", "Wir
 READ_SIZE = 65536
 DRAIN_LIMIT = 1 << 20
 """Bytes that are still read of what a dead child has written: as much as a pipe can be made to hold."""
-ROOM = 1 << 18
-"""Unwritten bytes beyond which nobody may ask or tell more."""
 PATIENCE = 0.05
 """Seconds that a child which has closed its output has to exit, before the link is lost without a code."""
-ORDERLY = 2.0
-"""Seconds that a peer has to go by itself when it is the link that ends, and nobody named a limit."""
 TERMINATION = 0.5
 """Seconds between SIGTERM and SIGKILL."""
 FAREWELL = 2.0
@@ -68,6 +74,10 @@ class Wire(Protocol):
     @property
     def is_child(self) -> bool:
         """Whether there will be a call of `exited`."""
+
+    @property
+    def ends_with_input(self) -> bool:
+        """Whether there is nobody to write to when the input has ended."""
 
     def write(self, data: bytearray) -> int:
         """How much of it the system has taken, at once. Raises OSError."""
@@ -114,14 +124,18 @@ class AsyncLink(ABC):
     def start(self, wire: Wire) -> None:
         """The wire is open."""
         self._wire = wire
-        self.live.machine.attach(self.poke)
-        self.live.settle()
-        self.flush()
+        try:
+            self.live.machine.attach(self.poke)
+            self.live.settle()
+            self.flush()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def wants_data(self) -> bool:
         """Whether the wire is to read: for those who wait, or so that the peer can say its last and go."""
-        return self.live.is_awaited or self._is_ending
+        return (self.live.is_awaited or self._is_ending) and not self.live.is_flooded
 
     @property
     def is_gone(self) -> bool:
@@ -198,7 +212,7 @@ class AsyncLink(ABC):
         self._has_ended = not data
         self.live.received(data)
         self.flush()
-        if not data:
+        if not data and self._wire.ends_with_input:
             self._break("")
         if self._is_ending:
             self._changed()  # the machine may be over by now
@@ -215,29 +229,31 @@ class AsyncLink(ABC):
         self._lose()
 
     def _break(self, reason: str) -> None:
-        if self._is_breaking:
-            return
-        self._is_breaking = True
-        self._reason = reason
-        if self._wire.is_child and self._code is None and self.live.error is None:
-            self._later(PATIENCE, self._lose)
-        else:
+        is_news = not self._is_breaking
+        if is_news:
+            self._is_breaking = True
+            self._reason = reason
+        if not self._wire.is_child or self._code is not None or self.live.error is not None:
             self._lose()
+        elif is_news:
+            self._later(PATIENCE, self._lose)
 
     def has_room(self) -> None:
         """The system takes more."""
         self._is_full = False
         self.flush()
+        self._listen()  # it may have been flooded
 
     def flush(self) -> None:
         """Write what there is, as far as the system takes it; end the link if its machine is done with it."""
         live = self.live
         if live.outgoing and not self._is_full:
             self._write(live.outgoing)
-        if live.error is None and not live.outgoing and not self._is_ending and live.machine.is_over:
-            self._is_ending = True
-            live.lost(link_closed())
-            self._background(self._end_lost)
+        if live.error is None and not self._is_ending and live.machine.is_over:
+            if not self._has_ended:
+                self._end_of_use()
+            elif not self._wire.ends_with_input:
+                self._end_of_output()
 
     # Inside.
 
@@ -267,6 +283,25 @@ class AsyncLink(ABC):
             self._has_finished = True
             self._wire.finish()
 
+    def _end_of_use(self) -> None:
+        """The machine is over."""
+        live = self.live
+        if not live.outgoing:
+            self._is_ending = True
+            live.goodbye()
+            if live.outgoing:
+                self._write(live.outgoing)
+            live.lost(link_closed())
+            self._background(self._end_lost)
+
+    def _end_of_output(self) -> None:
+        """The machine is over, and the input has ended before."""
+        if not self.live.outgoing:
+            self._lose()
+        elif not self._is_breaking:
+            self._is_breaking = True
+            self._later(ORDERLY, self._lose)
+
     def _poked(self) -> None:
         self._is_poked = False
         if not self._is_gone:
@@ -278,9 +313,6 @@ class AsyncLink(ABC):
         live = self.live
         if live.error is None:
             self._wire.drain()
-            rest = b"" if self._is_deaf else bytes(live.outgoing)
-            if rest:
-                live.outgoing.clear()  # it may still be taken, so nobody is to hear that it was not sent
             live.lost(
                 link_closed()
                 if self._is_ending
@@ -291,7 +323,6 @@ class AsyncLink(ABC):
                     reason=self._reason if self._code is None else "",
                 )
             )
-            live.outgoing += rest  # one who says no more may still be reading
         self._changed()
         if not self._is_ending:
             if self._is_done():
@@ -362,6 +393,10 @@ class AsyncLink(ABC):
         """Have the wire read, until the condition holds, which is told; no longer than the seconds."""
 
     @abstractmethod
+    def _listen(self) -> None:
+        """Have the wire read, if data is wanted."""
+
+    @abstractmethod
     def _soon(self, function: Callable[[], None]) -> None:
         """Have it called in the library's thread, unless that is over. From any thread."""
 
@@ -379,7 +414,6 @@ class AsyncLinks(ABC):
 
     def __init__(self) -> None:
         self._links: dict[int, AsyncLink] = {}
-        self._numbers = count(1)
         self._kept: dict[Hashable, Kept] = {}
         self._is_closing = False
 
@@ -400,7 +434,7 @@ class AsyncLinks(ABC):
         if self._is_closing:
             link.close()
             raise link_closed()
-        number = next(self._numbers)
+        number = next(link_numbers)
         self._links[number] = link
         return number
 
@@ -442,7 +476,7 @@ class AsyncLinks(ABC):
         """Raises TransportError, as for any link that was closed at this end."""
         link = self._links.get(number)
         if link is None:
-            raise link_closed()
+            raise no_such_link()
         return link
 
 

@@ -23,16 +23,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from copy import copy
+from itertools import count
 from typing import Any, Final
 
 from tako.effects import Failed, Outcome
 from tako.errors import TakoError, TransportError
 from tako.links import STDERR_TAIL, UNSENT, Child, Endpoint, LinkMachine, Socket
 
-__all__ = ["Asking", "LiveLink", "Tail", "link_closed", "link_lost", "not_started", "peer_of"]
+__all__ = [
+    "ORDERLY", "ROOM", "Asking", "LiveLink", "Tail", "link_closed", "link_lost", "link_numbers",
+    "no_such_link", "not_started", "peer_of",
+]  # fmt: skip
 
 MOST_PROVOKED: Final = 1 << 20
 """Bytes that the peer may have made us say, by what it sent, without having taken them."""
+ROOM: Final = 1 << 18
+"""Unwritten bytes beyond which nobody may ask or tell more: a driver has them wait."""
+ORDERLY: Final = 2.0
+"""Seconds that a peer has to take the last words and go, where nobody named a limit."""
 
 
 class Asking:
@@ -206,6 +214,20 @@ def not_started(endpoint: Child, error: OSError) -> TransportError:
     return TransportError(f"{words}: {error.strerror or error}; {advice}", phase="link")
 
 
+link_numbers: Final = count(1)
+"""What links are called. One row for all Runtimes, and a forked process goes on with it: so a number that
+was given elsewhere is nobody's here, and not another link's."""
+
+
+def no_such_link() -> TransportError:
+    """What those are told who ask over a link that this Runtime does not have."""
+    return TransportError(
+        "this link is not open here: it was closed, or it is another process's or event loop's",
+        phase="link",
+        partial=UNSENT,
+    )
+
+
 def link_closed() -> TransportError:
     """What those are told who ask over a link that we have closed."""
     return TransportError("the link was closed at this end", phase="link")
@@ -216,8 +238,8 @@ def link_lost(peer: str, *, code: int | None = None, tail: str = "", reason: str
     words = f"{peer} has closed the connection"
     if code is not None:
         words = f"{peer} " + (f"was killed by signal {-code}" if code < 0 else f"has exited with code {code}")
-    if reason:
-        words += f": {reason}"
+    elif reason:
+        words = f"the connection to {peer} was lost: {reason}"
     if tail:
         words += f"; the end of its standard error:\n{tail}"
     return TransportError(words, phase="link", code=None if code is None else str(code))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from inspect import isgenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tako.effects import Flow
@@ -28,7 +29,7 @@ def as_flow(
 
     `streaming` is for the agent: whether somebody will look at the answer while it is made.
     """
-    if isinstance(target, Generator):
+    if isgenerator(target) or isinstance(target, Generator):  # the second takes longer
         if arguments or options:
             raise InvalidInput("a flow has its arguments already; pass the prompt when it is made")
         return target

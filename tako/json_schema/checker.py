@@ -3,26 +3,28 @@
 A schema becomes nodes, one for each schema in it, which hold what is to be tested for each type of value;
 `keywords` makes the tests. Whatever a schema refers to has to be in it: nothing is ever fetched.
 
-| keyword                                                     | here                                        |
-|-------------------------------------------------------------|---------------------------------------------|
-| type, enum, const, the limits of numbers, texts, lists and  | applied; multipleOf is exact for decimals,  |
-| objects; properties, required, items, prefixItems, contains,| and 1.0 is an integer                       |
-| uniqueItems, dependentRequired, propertyNames, ...          |                                             |
-| allOf, anyOf, oneOf, not, if/then/else, dependentSchemas    | applied                                     |
-| $ref, $id, $anchor, $defs, definitions                      | applied within the document                 |
-| items as a list, additionalItems                            | applied as in older drafts                  |
-| pattern, patternProperties                                  | applied if Pattern reads them               |
-| $ref to elsewhere, $dynamicRef, unevaluatedProperties and   | passed over: everything fits                |
-| unevaluatedItems, patterns that are Unreadable              |                                             |
-| format, default, title and all others                       | say nothing about whether a value fits      |
+| keyword                                               | here                                           |
+|-------------------------------------------------------|------------------------------------------------|
+| type, enum, const; the limits of numbers, texts,      | applied; multipleOf is exact for decimals, and |
+| lists, objects; properties, required, items,          | 1.0 is an integer                              |
+| prefixItems, contains, uniqueItems, propertyNames,    |                                                |
+| additionalProperties, dependentRequired               |                                                |
+| allOf, anyOf, oneOf, not, if, dependentSchemas        | applied                                        |
+| $ref, $id, $anchor, $defs, definitions                | applied within the document                    |
+| a list of items, additionalItems                      | applied as in older drafts                     |
+| pattern, patternProperties                            | applied if Pattern can read them               |
+| patterns that it cannot read, a $ref to elsewhere,    | passed over: everything fits                   |
+| $dynamicRef, unevaluatedItems, unevaluatedProperties  |                                                |
+| format, default, title, and whatever there is more    | do not say whether a value fits                |
 
-What was passed over is listed in `Checker.passed_over`, and the nodes above it are *partial*: they may take a value
-that the schema does not. Where it would turn a refusal round (`not`, `if`, too many in `oneOf` or `contains`) a
-partial node is taken to say nothing.
+What was passed over is listed in `passed_over`, and the nodes above it are *partial*: they may take a value
+that the schema does not. Where that would turn into a refusal (`not`, `if`, too many in `oneOf` and
+`contains`) a partial node is taken to say nothing.
 
-Invariants. What fits is never refused but for the limits. A node is made once, so that a schema may refer to itself;
-one that would be applied to the same value without end is found out. A check takes at most STEPS steps
-of about a microsecond, and goes no deeper than DEEPEST; no value and no schema raises anything but InvalidInput.
+Invariants. What fits is never refused but for the limits. A node is made once, so that a schema may refer to
+itself; one that would be applied to the same value without end is found out. A check takes at most STEPS
+steps of about a microsecond and goes no deeper than DEEPEST. No value and no schema raises
+anything but InvalidInput.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote, urldefrag, urljoin
 
 from tako.errors import InvalidInput
-from tako.json_schema import keywords
-from tako.json_schema.node import ANYTHING, KINDS, NEVER, Node, Place, Run, wrong_schema
+from tako.json_schema.keywords import fill
+from tako.json_schema.node import ANYTHING, NEVER, Node, Place, Run, pointer, shown, wrong_schema
+from tako.json_schema.reader import Patterns, Reader
 
 __all__ = ["Checker", "check", "compiled"]
 
@@ -41,7 +44,11 @@ Json: TypeAlias = Any
 
 DEEPEST: Final = 100
 """Schemas in schemas, and values in values."""
-MOST_NODES: Final = 100_000
+MOST_NODES: Final = 20_000
+MOST_NAMES: Final = 1_000
+LONGEST_ADDRESS: Final = 1_000
+MOST_TOLD: Final = 100
+"""Entries of `passed_over`."""
 
 ONE: Final = (
     "additionalItems", "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames",
@@ -99,16 +106,27 @@ class _Compiler:
         self._named: dict[tuple[str, str], Json] = {}
         """What is called so: resources by ("uri", ""), anchors by ("uri", "anchor")."""
         self._passed_over: list[str] = []
-        self.patterns = keywords.Patterns()
+        self._above: dict[Node, list[Node]] = {}
+        """By node, the nodes that it says something for."""
+        self._patterns = Patterns()
 
     def checker(self) -> Checker:
         self._index()
-        root = self.node(self._schema, None, "", DEEPEST)
+        root = self.node(self._schema, "", "", DEEPEST)
         while self._waiting:
             node, schema, base, depth = self._waiting.pop()
             self._fill(node, schema, base, depth)
-        _spread(self._nodes.values())
+        self._spread()
         return Checker(root, tuple(self._passed_over))
+
+    def _spread(self) -> None:
+        """What has a partial node under it is partial too."""
+        waiting = [node for node in self._nodes.values() if node.is_partial]
+        while waiting:
+            for above in self._above.get(waiting.pop(), ()):
+                if not above.is_partial:
+                    above.is_partial = True
+                    waiting.append(above)
 
     def _index(self) -> None:
         """Find what has a name, and what names are relative to."""
@@ -121,14 +139,18 @@ class _Compiler:
             own = schema.get("$id")
             if isinstance(own, str) and not own.startswith("#"):
                 base = _address(base, own)[0]
+                if len(base) > LONGEST_ADDRESS:
+                    raise InvalidInput(f"the schema has an $id of more than {LONGEST_ADDRESS:,} characters")
                 self._named.setdefault((base, ""), schema)
             self._bases[id(schema)] = base
             for keyword in ("$anchor", "$dynamicAnchor"):
                 if isinstance(name := schema.get(keyword), str) and name:
                     self._named.setdefault((base, name), schema)
+            if len(self._named) > MOST_NAMES:
+                raise InvalidInput(f"the schema has more than {MOST_NAMES:,} names for its parts")
             waiting += [(inner, base) for inner in _inner(schema)]
 
-    def node(self, schema: Json, place: Place, base: str, depth: int) -> Node:
+    def node(self, schema: Json, place: Place, base: str, depth: int, *, parent: Node | None = None) -> Node:
         """The node of a schema, to be filled later."""
         if schema is True:
             return ANYTHING
@@ -144,6 +166,8 @@ class _Compiler:
                 raise InvalidInput(f"the schema holds more than {MOST_NODES:,} schemas")
             found = self._nodes[id(schema)] = Node(place)
             self._waiting.append((found, schema, self._bases.get(id(schema), base), depth))
+        if parent is not None:
+            self._above.setdefault(found, []).append(parent)
         return found
 
     def _fill(self, node: Node, schema: Mapping[str, Json], base: str, depth: int) -> None:
@@ -151,27 +175,19 @@ class _Compiler:
             place: Place = node.place
             for segment in segments:
                 place = (place, segment)
-            made = self.node(wanted, place, base, depth - 1)
-            made.parents.append(node)
-            return made
+            return self.node(wanted, place, base, depth - 1, parent=node)
 
         for keyword in UNKNOWN:
             if keyword in schema:
                 self._pass_over(node, keyword, "is not applied")
-        reader = keywords.Reader(node, schema, inner, self.patterns, self._pass_over)
-        tests = reader.tests()
-        if "$ref" in schema:
-            target = self._target(node, schema["$ref"], base)
-            if target is not None:
-                target.parents.append(node)
-                for found in tests.values():
-                    found.insert(0, keywords.refers_to(target))
-        node.tests = {kind: tuple(found) for kind, found in tests.items()}
-        node.wanted = reader.wanted
+        reader = Reader(node, schema, inner, self._patterns, self._pass_over)
+        target = self._target(node, schema["$ref"], base) if "$ref" in schema else None
+        fill(node, reader, target=target)
 
     def _pass_over(self, node: Node, keyword: str, reason: str) -> None:
         node.is_partial = True
-        self._passed_over.append(f"{keywords.pointer((node.place, keyword))}: {reason}")
+        if len(self._passed_over) < MOST_TOLD:
+            self._passed_over.append(f"{pointer((node.place, keyword))}: {reason}")
 
     def _target(self, node: Node, ref: Json, base: str) -> Node | None:
         """The node that a reference leads to; None if it leads out of the document."""
@@ -188,8 +204,8 @@ class _Compiler:
         else:
             found = _pointed(root, fragment)
         if found is _MISSING:
-            raise wrong_schema(place, f"nothing is at {keywords.shown(ref)}")
-        return self.node(found, _place_of(ref), self._bases.get(id(root), address), DEEPEST)
+            raise wrong_schema(place, f"nothing is at {shown(ref)}")
+        return self.node(found, ref, self._bases.get(id(root), address), DEEPEST, parent=node)
 
 
 _MISSING: Final = object()
@@ -230,17 +246,3 @@ def _pointed(root: Json, pointer: str) -> Json:
         else:
             return _MISSING
     return found
-
-
-def _place_of(reference: str) -> Place:
-    return (None, reference) if reference != "#" else None
-
-
-def _spread(nodes: Any) -> None:
-    """What has a partial node under it is partial too."""
-    waiting = [node for node in nodes if node.is_partial]
-    while waiting:
-        for parent in waiting.pop().parents:
-            if not parent.is_partial:
-                parent.is_partial = True
-                waiting.append(parent)

@@ -28,8 +28,11 @@ __all__ = [
 ]
 
 Json: TypeAlias = Any
-Place: TypeAlias = "tuple[Place, str] | None"
-"""Where in a schema something is: what it is in, and its name there. Words are made of it if need be."""
+Place: TypeAlias = "tuple[Place, str] | str"
+"""Where in a schema something is: what it is in, and its name there; "" or a reference to begin with.
+
+Words are made of it when they are needed.
+"""
 Test: TypeAlias = "Callable[[Json, Run, int], Fault | None]"
 
 STEPS: Final = 100_000
@@ -91,7 +94,7 @@ class Fault:
 class Node:
     """One schema: what is tested for each type of value; a type that is not there does not fit."""
 
-    __slots__ = ("is_partial", "parents", "place", "tests", "wanted")
+    __slots__ = ("is_partial", "place", "tests", "wanted")
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -100,7 +103,6 @@ class Node:
         """The kinds that fit, in words."""
         self.is_partial = False
         """It may take what does not fit, because something was passed over."""
-        self.parents: list[Node] = []
 
     def fault(self, value: Json, run: Run, depth: int) -> Fault | None:
         """What is wrong with the value, if anything is; `depth` is how much deeper it may go."""
@@ -122,15 +124,17 @@ class Node:
         return None
 
     def _of_wrong_kind(self, value: Json) -> Fault:
-        if not self.wanted:
+        if not self.tests:
             return Fault("is not allowed here")
-        kind = KINDS.get(kind_of(value), "something that JSON does not have")
+        kind = KINDS.get(kind_of(value))
+        if kind is None:
+            return Fault(f"should be JSON, which has no {type(value).__name__}")
         return Fault(f"should be {' or '.join(self.wanted)}, not {kind}", wanted=self.wanted)
 
 
-ANYTHING: Final = Node(None)
+ANYTHING: Final = Node("")
 ANYTHING.tests = dict.fromkeys(KINDS, ())
-NEVER: Final = Node(None)
+NEVER: Final = Node("")
 
 
 def kind_of(value: Json) -> type:
@@ -150,10 +154,10 @@ def shown(name: object) -> str:
 def pointer(place: Place) -> str:
     """A place in a schema as a JSON pointer."""
     segments: list[str] = []
-    while place is not None:
+    while not isinstance(place, str):
         place, segment = place
-        segments.append(segment if segment.startswith("#") else f"/{_escaped(segment)}")
-    return "".join(reversed(segments))
+        segments.append(f"/{_escaped(segment)}")
+    return place[:LONGEST_NAME] + "".join(reversed(segments))
 
 
 def wrong_schema(place: Place, words: str) -> InvalidInput:
@@ -161,8 +165,7 @@ def wrong_schema(place: Place, words: str) -> InvalidInput:
     return InvalidInput(f"the schema is wrong at {pointer(place) or 'its root'}: {words}")
 
 
-def _escaped(segment: str | int) -> str:
-    if isinstance(segment, int):
-        return str(segment)
-    text = segment if len(segment) <= LONGEST_NAME else f"{segment[:LONGEST_NAME]}..."
+def _escaped(segment: object) -> str:
+    text = str(segment)
+    text = text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
     return text.replace("~", "~0").replace("/", "~1")

@@ -279,7 +279,7 @@ class _Numbering:
                 first = last = 0
                 for _, begins, ends in spans:
                     first, last = first | begins, last | ends
-                return any([span[0] for span in spans]), first, last
+                return any(span[0] for span in spans), first, last
             case _Repeat(body, least, most):
                 return self._repeat(body, least, most)
 
@@ -369,8 +369,8 @@ class Pattern:
         self._start = _State(self._first, is_end=self._optional)
 
     def is_in(self, text: str, spend: Callable[[int], None]) -> bool:
-        """Whether some part of the text fits; `spend` is told what it takes, in steps of about a microsecond."""
-        spend(len(text) >> 5)
+        """Whether some part of the text fits; `spend` is told what that takes, in microseconds or so."""
+        spend(1 + (len(text) >> 7))
         state = self._start
         if not state.is_end:
             state = state.moves.get(BEGIN) or self._move(state, BEGIN, spend)
@@ -406,7 +406,7 @@ class Pattern:
         code = ANCHORS[character][0][0] if character in ANCHORS else ord(character)
         mask = 0
         for ranges, positions in self._sets.items():
-            if any([low <= code <= high for low, high in ranges]):
+            if any(low <= code <= high for low, high in ranges):
                 mask |= positions
         return mask
 

@@ -224,6 +224,8 @@ class Content:
         match self.kind:
             case "text":
                 return TextPart(text=self.text or "")
+            case "image" | "audio" if not self.data_b64:
+                raise InvalidInput("it is empty")
             case "image":
                 return ImagePart(mime=self.mime or "", data_b64=self.data_b64 or "")
             case "audio":
@@ -238,9 +240,11 @@ class Content:
 def _held(contents: Contents) -> Part:
     if contents.text is not None:
         return TextPart(text=contents.text)
+    if not contents.data_b64:
+        raise InvalidInput("it is empty")
     mime = contents.mime or "application/octet-stream"
     if mime.startswith("image/"):
-        return ImagePart(mime=mime, data_b64=contents.data_b64 or "")
+        return ImagePart(mime=mime, data_b64=contents.data_b64)
     return DocumentPart(mime=mime, data_b64=contents.data_b64, title=contents.uri)
 
 

@@ -57,7 +57,7 @@ from tako.mcp.framing import Framing
 from tako.mcp.versions import Revision
 from tako.wire import jsonrpc
 
-__all__ = ["UNSENT", "Channel", "Ear", "Json", "LinkChannel", "Outgoing"]
+__all__ = ["UNSENT", "Channel", "Ear", "Json", "LinkChannel", "Outgoing", "told"]
 
 Json: TypeAlias = Any
 
@@ -143,7 +143,7 @@ class LinkChannel(Channel):
     @property
     def is_open(self) -> bool:
         line = self._line
-        return line is not None and not line.conversation.is_over
+        return line is not None and line.is_whole and not line.conversation.is_over
 
     def open(self) -> Flow[None]:
         yield from self.close()
@@ -157,7 +157,7 @@ class LinkChannel(Channel):
         self._opened().conversation.takes_batches = revision is not None and revision.has_batches
 
     def ask(self, request: Outgoing, ear: Ear) -> Flow[Json]:
-        return self._opened().ask(request, ear)
+        return (self._line or self._opened()).ask(request, ear)
 
     def tell(self, method: str, params: dict[str, Json]) -> Flow[None]:
         yield Tell(self._opened().link, Notice(method, params))
@@ -181,9 +181,11 @@ class _Line:
     """One link and the Conversation over it. A request stays with the line that it was made on, though the
     channel may have another by the time of its answer."""
 
-    __slots__ = ("conversation", "link", "peer")
+    __slots__ = ("conversation", "is_whole", "link", "peer")
 
     def __init__(self, peer: str, link: int, conversation: Conversation) -> None:
+        self.is_whole = True
+        """False once the link was found to be lost, or not to be there: after a fork, in another loop."""
         self.peer = peer
         self.link = link
         self.conversation = conversation
@@ -193,11 +195,16 @@ class _Line:
         asking = Ask(self.link, question)
         try:
             reply = yield asking if timeout is None else Within(timeout, _performed(asking))
-        except TimedOut:
-            raise self._silence(timeout) from None
+        except (TimedOut, Cancelled, GeneratorExit) as error:
+            if question.id is not None:
+                self.conversation.abandon(question.id)  # an interlude may have come at the same moment
+            if isinstance(error, TimedOut):
+                raise self._silence(timeout) from None
+            raise
         except TransportError as error:
             if question.id is None:
                 error.partial = UNSENT  # the link was lost or closed before the conversation heard of it
+                self.is_whole = False
             raise
         return reply if type(reply) is not Interlude else (yield from self._attend(reply, ear, timeout))
 
@@ -280,9 +287,9 @@ class _Line:
         return outcomes[1].value
 
     def _answer(self, incoming: Incoming, ear: Ear) -> Flow[None]:
-        """Have the ear answer a request of the peer's, and send that; nothing if the peer has cancelled it."""
+        """Have the ear answer a request of the peer's, and send that, unless the peer has cancelled it."""
         try:
-            yield Tell(self.link, (yield from _told(incoming, ear)))
+            yield Tell(self.link, (yield from told(incoming, ear)))
         except Interrupted:
             return
         except InvalidInput as error:  # what JSON cannot say
@@ -294,14 +301,14 @@ class _Line:
 
     def _silence(self, seconds: float | None) -> TimedOut:
         words = self.conversation.last_words
-        return TimedOut(f"{self.peer} was silent for {seconds:g} seconds{words}", phase="mcp")
+        return TimedOut(f"{self.peer} was silent for {seconds or 0:g} seconds{words}", phase="mcp")
 
 
 def _performed(asking: Ask) -> Flow[Json | Interlude]:
     return (yield asking)
 
 
-def _told(incoming: Incoming, ear: Ear) -> Flow[Reply | Refusal]:
+def told(incoming: Incoming, ear: Ear) -> Flow[Reply | Refusal]:
     """The answer to a request of the peer's; raises Interrupted if the peer has cancelled it."""
     try:
         result = yield from within(None, ear.answer(incoming.method, incoming.params), incoming.token)

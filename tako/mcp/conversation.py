@@ -7,6 +7,8 @@ What is asked and told through the link:
 | Question             | Ask    | the result, raised McpError, or an Interlude                         |
 | Resume(id)           | Ask    | the same, for a question whose Interlude has been attended to        |
 | NEXT                 | Ask    | an Incoming or a Notice: what the peer says on nobody's account      |
+| END                  | Ask    | True at the end of what the peer says; False if BACKLOG requests are |
+|                      |        | untaken, so that one who asks only to have the link read leaves it   |
 | Notice               | Tell   |                                                                      |
 | Reply, Refusal       | Tell   | the answer to an Incoming; nothing is sent if it was cancelled       |
 
@@ -21,11 +23,13 @@ A question of ours, by its id:
 To whom what the peer says goes: progress, and what a subscription is told, to the question that it
 names; a request, and any other notice, to who asks NEXT; else a request is an Interlude of the oldest
 question that waits, and a notice is `overheard`.
-A request that nobody can take yet is kept, MAX_KEPT of them; more are refused. `ping` is answered here.
+A request that nobody can take yet is kept; beyond MAX_KEPT, or MAX_SERVED by a server, they are refused. `ping`, which the modern era
+has not, is answered here.
 
 Invariants. An id that we gave is never given again. A message with `method` is never taken for an answer,
 whatever its id. A forgotten question is cancelled at the peer, by a notice; a question that the peer cancels
-has its `Incoming.token` cancelled, and gets no answer. Lines of a server that are no JSON are dropped, for
+has its `Incoming.token` cancelled, and gets no answer. A server whose client has ended its output still takes
+and answers what came before; any other end is the end of all. Lines of a server that are no JSON are dropped, for
 many print to where they should not; the last is said in the error if the link is lost.
 """
 
@@ -37,19 +41,21 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from pydantic_core import to_json
 
 from tako.cancellation import CancellationToken
 from tako.effects import Failed, Outcome, Succeeded
-from tako.errors import InvalidInput, ProtocolError, TakoError
+from tako.errors import InvalidInput, ProtocolError, TakoError, TransportError
 from tako.mcp.errors import McpError
 from tako.mcp.framing import Framing
+from tako.mcp.versions import is_modern
 from tako.wire import jsonrpc
 from tako.wire.jsonrpc import PARSE_ERROR
 
 __all__ = [
+    "END",
     "NEXT",
     "Conversation",
     "Heard",
@@ -60,6 +66,7 @@ __all__ = [
     "Refusal",
     "Reply",
     "Resume",
+    "dumped",
     "next_of",
 ]
 
@@ -67,17 +74,23 @@ Json: TypeAlias = Any
 
 MAX_KEPT: Final = 256
 """Requests and notices of the peer that are kept until somebody takes them, each."""
+BACKLOG: Final = 64
+"""Requests that wait to be taken, before a server leaves the client waiting."""
+MAX_SERVED: Final = 2048
+"""Requests at a server: those that are worked on, a BACKLOG, and as many as come in one piece of 64 KiB."""
 BUSY: Final = -32000
 CANCELLED: Final = "notifications/cancelled"
 PROGRESS: Final = "notifications/progress"
 SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
 
 
-class _Next(Enum):
+class _Peer(Enum):
     NEXT = "next"
+    END = "end"
 
 
-NEXT: Final = _Next.NEXT
+NEXT: Final = _Peer.NEXT
+END: Final = _Peer.END
 
 
 @dataclass(slots=True)
@@ -166,6 +179,7 @@ class Conversation:
         self._last_id = 0
         self._pending: dict[int, _Pending] = {}
         self._takers: deque[object] = deque()
+        self._watchers: list[object] = []
         self._incoming: dict[jsonrpc.Id, Incoming] = {}
         self._untaken: deque[Incoming] = deque()
         self._outcomes: list[tuple[Hashable, Outcome[Any]]] = []
@@ -179,14 +193,16 @@ class Conversation:
     def attach(self, poke: Callable[[], None]) -> None:
         self._poke = poke
 
-    def ask(self, message: Question | Resume | Literal[_Next.NEXT]) -> Hashable:
+    def ask(self, message: Question | Resume | _Peer) -> Hashable:
         if type(message) is Question:
             return self._question(message)
         if type(message) is Resume:
             return self._resume(message.id)
         if message is NEXT:
             return self._take()
-        raise InvalidInput(f"a Conversation can be asked a Question, Resume or NEXT, not {message!r}")
+        if message is END:
+            return self._watch()
+        raise InvalidInput(f"a Conversation can be asked a Question, Resume, NEXT or END, not {message!r}")
 
     def tell(self, message: Notice | Reply | Refusal) -> None:
         match message:
@@ -198,14 +214,17 @@ class Conversation:
                     self._send({"jsonrpc": "2.0", "id": id, "result": result})
                     del self._incoming[id]  # not before: who gave what JSON cannot say may yet refuse it
             case Refusal(id):
-                if self._incoming.pop(id, None) is not None:
+                if id in self._incoming:
                     self._refuse(message)
+                    del self._incoming[id]
             case _:
                 raise InvalidInput(f"a Conversation can be told a Notice, Reply or Refusal, not {message!r}")
 
     def forget(self, ticket: Hashable) -> None:
         if isinstance(ticket, int):
             self._drop(ticket)
+        elif ticket in self._watchers:
+            self._watchers.remove(ticket)
         else:
             self._takers.remove(ticket)
 
@@ -218,7 +237,9 @@ class Conversation:
             while type(text := framing.next_text()) is bytes:
                 self._heard(text)
         except TakoError as error:
-            self._fail(error)  # an end of the input is for the driver to explain: it calls `lost`
+            self._fail(error)
+        if not data and self._is_server:
+            self._hear_no_more(TransportError(f"{self._peer} has ended its output", phase="link"))
 
     def lost(self, error: TakoError) -> None:
         whose = "" if self._is_server else f"{self._peer} is gone: "
@@ -246,8 +267,8 @@ class Conversation:
 
     @property
     def is_over(self) -> bool:
-        # Not where the input has ended: the driver, who knows why, calls `lost`.
-        return self._error is not None
+        # A client whose input has ended is not: the driver, who knows why, calls `lost`.
+        return self._error is not None and not self._incoming
 
     # What a flow may call, from any thread, though it cannot wait any more.
 
@@ -299,9 +320,23 @@ class Conversation:
             self._outcomes.append((ticket, Succeeded(self._untaken.popleft())))
         elif (notice := next_of(self.overheard)) is not None:
             self._outcomes.append((ticket, Succeeded(notice)))
+        elif self._error is not None:
+            self._outcomes.append((ticket, Failed(copy(self._error))))
         else:
             self._takers.append(ticket)
         return ticket
+
+    def _watch(self) -> object:
+        ticket = object()
+        self._watchers.append(ticket)
+        if self._error is not None or len(self._untaken) >= BACKLOG:
+            self._dismiss_watchers()
+        return ticket
+
+    def _dismiss_watchers(self) -> None:
+        has_ended = self._error is not None
+        self._outcomes += [(ticket, Succeeded(has_ended)) for ticket in self._watchers]
+        self._watchers.clear()
 
     def _give_up(self, what: int | Incoming) -> None:
         if isinstance(what, int):
@@ -382,12 +417,13 @@ class Conversation:
             self._outcomes.append((id, outcome))
 
     def _requested(self, incoming: Incoming) -> None:
-        if incoming.method == "ping":
+        if incoming.method == "ping" and not is_modern(incoming.params):
             return self._send({"jsonrpc": "2.0", "id": incoming.id, "result": {}})
         if incoming.id in self._incoming:
             return self._send_error(incoming.id, jsonrpc.INVALID_REQUEST, "this id is in use already")
-        if len(self._incoming) >= MAX_KEPT:
-            return self._send_error(incoming.id, BUSY, f"more than {MAX_KEPT} requests at once")
+        most = MAX_SERVED if self._is_server else MAX_KEPT
+        if len(self._incoming) >= most:
+            return self._send_error(incoming.id, BUSY, f"more than {most} requests at once")
         self._incoming[incoming.id] = incoming
         self._pass_on(incoming)
 
@@ -427,6 +463,8 @@ class Conversation:
                     if not pending.is_away:
                         return self._interrupt(id, pending, heard)
             self._untaken.append(heard)
+            if len(self._untaken) >= BACKLOG:
+                self._dismiss_watchers()
 
     # Sending, and the end.
 
@@ -440,10 +478,17 @@ class Conversation:
         self._send({"jsonrpc": "2.0", "id": id, "error": error})
 
     def _send(self, message: Mapping[str, Json]) -> None:
-        self._outgoing += self._framing.encode(_dumped(message))
+        self._outgoing += self._framing.encode(dumped(message))
 
     def _fail(self, error: TakoError) -> None:
-        """It is over: everybody who waits hears why."""
+        """It is over: everybody who waits hears why, and nobody wants our answers."""
+        self._hear_no_more(error)
+        incoming, self._incoming = self._incoming, {}
+        for request in incoming.values():
+            request.token.cancel()
+
+    def _hear_no_more(self, error: TakoError) -> None:
+        """Nothing comes any more, though our answers may yet be read: everybody who waits hears why."""
         if self._error is not None:
             return
         self._error = error
@@ -455,10 +500,8 @@ class Conversation:
         for id in waiting:
             self._pending.pop(id, None)  # type: ignore[call-overload]
         self._takers.clear()
+        self._dismiss_watchers()
         self._outcomes += [(ticket, Failed(copy(error))) for ticket in waiting]
-        incoming, self._incoming = self._incoming, {}
-        for request in incoming.values():
-            request.token.cancel()
 
     @property
     def last_words(self) -> str:
@@ -480,7 +523,7 @@ def _is_interlude(outcome: Outcome[Any]) -> TypeGuard[Succeeded[Interlude]]:
     return type(outcome) is Succeeded and type(outcome.value) is Interlude
 
 
-def _dumped(message: Mapping[str, Json]) -> bytes:
+def dumped(message: Mapping[str, Json]) -> bytes:
     """One line of JSON; raises InvalidInput for what JSON cannot say."""
     try:
         text = to_json(message, inf_nan_mode="constants")

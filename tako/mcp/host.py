@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 from tako.effects import Flow, call
 from tako.errors import InvalidInput
+from tako.json_schema import compiled
 from tako.mcp.catalogue import needed, optional
 from tako.mcp.errors import McpError
 from tako.mcp.sampling import SamplingRequest, sampling_answer
@@ -180,7 +181,10 @@ def _elicitation(params: Mapping[str, Json]) -> Elicitation:
 
 
 def _filled(schema: Mapping[str, Json], answered: Mapping[str, Json]) -> dict[str, Json]:
-    """The form as the person filled it in, and for the rest the defaults that the server has given."""
+    """The form as the person filled it in, and for the rest the defaults that the server has given.
+
+    Raises InvalidInput that names the field that does not fit, McpError if the schema is none.
+    """
     content = dict(answered)
     properties = optional(schema, "properties", dict) or {}
     for name, wanted in properties.items():
@@ -189,6 +193,16 @@ def _filled(schema: Mapping[str, Json], answered: Mapping[str, Json]) -> dict[st
     missing = [name for name in optional(schema, "required", list) or () if name not in content]
     if missing:
         raise InvalidInput(f"elicitation has left out what the server needs: {', '.join(map(str, missing))}")
+    try:
+        form = compiled(schema)
+    except InvalidInput as error:
+        raise McpError(f"requestedSchema: {error.message}", INVALID_PARAMS) from None
+    try:
+        form.check(content)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"elicitation has filled in what the server does not take: {error.message}"
+        ) from None
     return content
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from tako.effects import TlsOptions
 from tako.errors import InvalidInput
 from tako.mcp.config import ServerConfig
 from tako.mcp.environment import header_pairs
-from tako.mcp.http_peer import Credentials, HttpPeer, shown
+from tako.mcp.http_peer import Authorizer, Credentials, HttpPeer, shown
 from tako.mcp.mirrored import TOKEN
 from tako.wire.route import parse_url
 
@@ -36,7 +36,7 @@ class Http(ServerConfig):
     auth          how to be let in: OAuth(...) or ClientCredentials(...)
     timeout_secs  seconds that the server may send nothing at all on its way to an answer, keep-alives
                   included; None for no limit but `timeout`, which says how long it may have nothing to say
-    tls           whom to trust and who we are, for https://
+    tls           whom to trust and who we are, for https://; whom to trust, for `auth` as well
 
     The other arguments are those of ServerConfig. Raises InvalidInput that names the argument.
     """
@@ -76,7 +76,7 @@ class Http(ServerConfig):
             if name == "authorization" and self.auth is not None:
                 raise InvalidInput("headers cannot hold 'authorization' where auth= is given: leave one out")
         if self.auth is not None:
-            self.auth.authorizer(self.url)
+            self._authorizer(self.auth)
         object.__setattr__(self, "headers", headers)  # a generator can be read once only
 
     def __repr__(self) -> str:
@@ -90,6 +90,11 @@ class Http(ServerConfig):
         from tako.mcp.http_channel import HttpChannel
 
         given = header_pairs(self.headers)
-        auth = None if self.auth is None else self.auth.authorizer(self.url)
+        auth = None if self.auth is None else self._authorizer(self.auth)
         server = HttpPeer(self.label, self.url.strip(" "), given, auth=auth, tls=self.tls)
-        return HttpChannel(server, self.timeout_secs)
+        return HttpChannel(server, self.timeout_secs, can_be_asked=bool(self.host.capabilities))
+
+    def _authorizer(self, auth: Credentials) -> Authorizer:
+        """Whom we trust holds for the authorization server too; who we are is for the server alone."""
+        tls = None if self.tls is None else replace(self.tls, client_cert=None, client_key=None)
+        return auth.authorizer(self.url.strip(" "), tls)

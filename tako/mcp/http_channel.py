@@ -7,6 +7,7 @@
 | ... that ends before the answer  | GET with Last-Event-ID, after the delay that the server names, if   |
 |                                  | an event had an id; MOST_TRIES without hearing anything             |
 | 404, and there is a session      | SessionExpired; the channel is not open any more                    |
+| 401, 403, and there is `auth`    | it is met, which no limit of time is for, and the request sent again|
 | 400, 404 or 405 to `initialize`  | the server may be of 2024: from here on a PairChannel does it all   |
 | anything else                    | McpError or HttpRefusal, see http_peer                              |
 
@@ -18,7 +19,7 @@
 
 A request that is given up in the handshake era is withdrawn by `notifications/cancelled`: at once if the
 server was silent for too long; else before the next message, for who is cancelled cannot wait. In the
-modern era the end of its exchange says it.
+modern era the end of its exchange says it. What a server asks on no request's stream is for Asides.
 
 Invariants. An id is never given twice. A stream is only resumed by the flow that has begun it, since what
 others open ends with them. When an answer has been read, its connection is left so that it can be used
@@ -29,19 +30,23 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any, Final, TypeAlias
 
+from tako.cancellation import CancellationToken
 from tako.effects import Close, Flow, Headers, HttpHead, Receive, Sleep, within
-from tako.errors import Cancelled, ProtocolError, TakoError, TimedOut, TransportError
+from tako.errors import Cancelled, Interrupted, ProtocolError, TakoError, TimedOut, TransportError
 from tako.mcp.channel import UNSENT, Ear, Outgoing
-from tako.mcp.conversation import Notice, Refusal, Reply
-from tako.mcp.conversation import _dumped as dumped
+from tako.mcp.conversation import Notice, Refusal, Reply, dumped
 from tako.mcp.errors import McpError
+from tako.mcp.http_asides import Asides
 from tako.mcp.http_events import StreamReading, messages_in
 from tako.mcp.http_peer import (
     EVENT_STREAM,
     MOST_OF_AN_ANSWER,
+    Challenged,
     HttpPeer,
     HttpRefusal,
     kind_of,
@@ -85,15 +90,18 @@ class HttpChannel(PostingChannel):
     """A channel over Streamable HTTP; or, as it may turn out, over what came before it.
 
     `patience`: seconds that a server may send nothing at all on its way to an answer; None for no limit
-    but that of the request.
+    but that of the request. `can_be_asked`: whether there is anything that the host does for servers.
     """
 
     mirrors = True
 
-    def __init__(self, server: HttpPeer, patience: float | None = None) -> None:
+    def __init__(
+        self, server: HttpPeer, patience: float | None = None, *, can_be_asked: bool = False
+    ) -> None:
         super().__init__(server.name)
         self._server = server
         self._patience = patience
+        self._can_be_asked = can_be_asked
         self._ids = count(1)
         self._is_open = False
         self._revision: Revision | None = None
@@ -106,6 +114,7 @@ class HttpChannel(PostingChannel):
         """Requests that nobody waits for any more, and the server has not been told so."""
         self._lingers_in_vain = 0
         self._pair: PairChannel | None = None
+        self._asides = Asides(self._hear_session)
 
     @property
     def is_open(self) -> bool:
@@ -134,30 +143,10 @@ class HttpChannel(PostingChannel):
         if self._withdrawn:
             yield from self._withdraw()
         id = next(self._ids)
-        timeout = request.timeout
-        try:
-            asking = self._ask(id, request, ear)
-            reply = yield from (asking if timeout is None else within(timeout, asking))
-            if type(reply) is not StreamReading:
-                return reply
-            result = yield from self._read(reply)
-            yield from self._let_end(reply)
-            return result
-        except TimedOut as error:
-            if error.partial is not UNSENT and self._given_up(id, request.method):
-                yield from self._withdraw()
-            if error.phase is None and timeout is not None:  # no exchange's own limit
-                raise self._silence(timeout) from None
-            raise
-        except HttpRefusal as error:
-            if request.method != "initialize" or error.status not in _OLDER:
-                raise
-            return (yield from self._fall_back(error, request, ear))
-        except (McpError, TransportError, ProtocolError):
-            raise  # it is over
-        except BaseException:
-            self._given_up(id, request.method)
-            raise
+        if self._can_be_asked and self._has_asides and self._asides.may_matter(request):
+            asking = partial(self._asked, id, request, ear)
+            return (yield from self._asides.beside(asking, request.timeout, ear))
+        return (yield from self._asked(id, request, ear))
 
     def tell(self, method: str, params: dict[str, Json]) -> Flow[None]:
         if self._pair is not None:
@@ -165,7 +154,7 @@ class HttpChannel(PostingChannel):
         self._require_open()
         if self._withdrawn:
             yield from self._withdraw()
-        yield from self._notify(Notice(method, params))
+        yield from self._notify(Notice(method, params), self._server.send)
 
     def listen(self, ear: Ear) -> Flow[None]:
         """Until the server has no more to say, or offers no stream of its own: the modern era has none."""
@@ -173,7 +162,7 @@ class HttpChannel(PostingChannel):
             return (yield from self._pair.listen(ear))
         self._require_open()
         if not self._is_modern:
-            yield from self._read(StreamReading(self.peer, ear, takes_batches=self._takes_batches))
+            yield from self._asides.listen(ear)
 
     def close(self) -> Flow[None]:
         pair, self._pair = self._pair, None
@@ -191,6 +180,40 @@ class HttpChannel(PostingChannel):
 
     # A request, up to its answer or to the stream that will bring it.
 
+    def _asked(
+        self, id: int, request: Outgoing, ear: Ear, late: CancellationToken | None = None
+    ) -> Flow[Json]:
+        """The result of a request, however often it is challenged; `late` stands for its limit of time."""
+        timeout, attempt = request.timeout, 0
+        while True:
+            try:
+                asking = self._ask(id, request, ear)
+                if late is not None:
+                    asking = within(None, asking, late)
+                elif timeout is not None:
+                    asking = within(timeout, asking)
+                reply = yield from asking
+                return (yield from self._result_of(reply)) if type(reply) is StreamReading else reply
+            except Challenged as challenged:
+                refused = challenged
+            except (TimedOut, Interrupted) as error:
+                if error.partial is not UNSENT and self._given_up(id, request.method):
+                    yield from self._withdraw()
+                if error.phase is None and timeout is not None:  # no exchange's own limit
+                    raise self._silence(timeout) from None
+                raise
+            except HttpRefusal as error:
+                if request.method != "initialize" or error.status not in _OLDER:
+                    raise
+                return (yield from self._fall_back(error, request, ear))
+            except (McpError, TransportError, ProtocolError):
+                raise  # it is over
+            except BaseException:
+                self._given_up(id, request.method)
+                raise
+            attempt += 1
+            yield from self._asides.working(self._server.meet(refused, attempt))
+
     def _ask(self, id: int, request: Outgoing, ear: Ear) -> Flow[Json | StreamReading]:
         method, params = request.method, request.params
         if request.hears:
@@ -202,7 +225,7 @@ class HttpChannel(PostingChannel):
         if self._is_modern:
             headers = self._headers_of(method, request.name, request.headers)
         body = dumped({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-        head = yield from self._server.send("POST", headers, body, read_timeout=self._patience)
+        head = yield from self._server.send_once("POST", headers, body, read_timeout=self._patience)
         if head.status != 200:
             raise (yield from self._refused(head, session))
         if method == "initialize":
@@ -223,7 +246,7 @@ class HttpChannel(PostingChannel):
             hears=request.hears, timeout=request.timeout, takes_batches=self._takes_batches,
         )  # fmt: skip
         reading.begin(head.exchange)
-        yield from self._await(reading)
+        yield from self._arrive(reading)
         return reading
 
     def _result(self, body: bytes, id: int) -> Json:
@@ -267,7 +290,36 @@ class HttpChannel(PostingChannel):
         self.overheard = pair.overheard
         return (yield from pair.ask(request, ear))
 
+    def _result_of(self, reading: StreamReading) -> Flow[Json]:
+        """What the stream of a request brings, and those that go on after it."""
+        result = yield from self._read(reading)
+        if not reading.has_ended:
+            yield from self._let_end(reading)
+        yield Close(reading.exchange)
+        return result
+
+    def _wait(self, reading: Reading) -> Flow[None]:
+        assert isinstance(reading, StreamReading)
+        attempt = 0
+        while True:
+            exchange, last_work = reading.exchange, self._asides.last_work
+            try:
+                return (yield from super()._wait(reading))
+            except Challenged as challenged:
+                refused = challenged
+            except TimedOut as error:
+                if error.phase is not None or not self._asides.has_worked_since(last_work):
+                    raise
+                if reading.exchange != exchange:
+                    reading.broke(error)  # what was opened within the limit has ended with it
+                continue
+            attempt += 1
+            yield from self._asides.working(self._server.meet(refused, attempt))
+
     # Streams.
+
+    def _hear_session(self, ear: Ear) -> Flow[None]:
+        yield from self._read(StreamReading(self.peer, ear, takes_batches=self._takes_batches))
 
     def _arrive(self, reading: Reading) -> Flow[None]:
         assert isinstance(reading, StreamReading)
@@ -286,8 +338,13 @@ class HttpChannel(PostingChannel):
         while not reading.messages:
             if not reading.has_ended:
                 yield from self._arrive(reading)
-            elif not (yield from self._resume(reading)):
-                return
+            else:
+                self._asides.resuming.add(reading)
+                try:
+                    if not (yield from self._resume(reading)):
+                        return
+                finally:
+                    self._asides.resuming.discard(reading)
 
     def _resume(self, reading: StreamReading) -> Flow[bool]:
         """Go on with another stream; False if there is nothing to listen to. Raises TransportError."""
@@ -303,18 +360,20 @@ class HttpChannel(PostingChannel):
             reading.tries += 1
             try:
                 return (yield from self._hear(reading))
+            except Challenged:
+                raise  # for `_wait`, which has time for it
             except (TransportError, TimedOut) as error:
                 error.partial = None  # the request itself was sent
                 if isinstance(error, SessionExpired) or (
-                    isinstance(error, HttpRefusal) and not error.retryable
-                ):
+                    isinstance(error, HttpRefusal) and not error.retryable and error.status != 409
+                ):  # 409: it has not noticed yet that the stream before this one has ended
                     raise
                 reading.error = error
 
     def _hear(self, reading: StreamReading) -> Flow[bool]:
         """Ask for a stream; False if the server offers none to listen to."""
         is_awaited, session = reading.id is not None, self._session
-        head = yield from self._server.send(
+        head = yield from self._server.send_once(
             "GET", self._headers_to_hear(reading), read_timeout=self._patience if is_awaited else UNHEARD
         )
         status = head.status
@@ -323,7 +382,8 @@ class HttpChannel(PostingChannel):
             if not is_awaited:
                 reading.tries = 0
             return True
-        if is_awaited or status in (401, 403) or may_pass(status):
+        was_heard = status == 404 and reading.exchange != 0  # so the session was known, and is not any more
+        if is_awaited or was_heard or status in (401, 403, 409) or may_pass(status):
             raise (yield from self._refused(head, session))
         yield from self._server.drain(head)  # 405, or whatever else means that it offers none
         return False
@@ -336,15 +396,15 @@ class HttpChannel(PostingChannel):
 
     def _let_end(self, reading: StreamReading) -> Flow[None]:
         """Read on to the end of the stream, which should be near, so that the connection can be kept."""
-        if not reading.has_ended and self._lingers_in_vain < MOST_LINGERS:
-            try:
-                yield from within(LINGER, _to_the_end(reading.exchange))
-                self._lingers_in_vain = 0
-            except TimedOut:
-                self._lingers_in_vain += 1
-            except (TransportError, ProtocolError):
-                pass
-        yield Close(reading.exchange)
+        if self._lingers_in_vain >= MOST_LINGERS:
+            return
+        try:
+            yield from within(LINGER, _to_the_end(reading.exchange))
+            self._lingers_in_vain = 0
+        except TimedOut:
+            self._lingers_in_vain += 1
+        except (TransportError, ProtocolError):
+            pass
 
     # What is said besides requests.
 
@@ -358,19 +418,21 @@ class HttpChannel(PostingChannel):
                 message["error"]["data"] = told.data
         try:
             head = yield from self._server.send("POST", self._headers, dumped(message))
+        except (HttpRefusal, McpError):
+            return  # the credentials are for less than that
         except (TransportError, TimedOut) as error:
             error.partial = None  # the request that we wait for has been sent
             raise
         yield from self._server.drain(head)
 
-    def _notify(self, notice: Notice) -> Flow[None]:
+    def _notify(self, notice: Notice, send: Callable[[str, Headers, bytes], Flow[HttpHead]]) -> Flow[None]:
         message: dict[str, Json] = {"jsonrpc": "2.0", "method": notice.method}
         if notice.params:
             message["params"] = notice.params
         session, headers = self._session, self._headers
         if self._is_modern:
             headers = self._headers_of(notice.method, None, ())
-        head = yield from self._server.send("POST", headers, dumped(message))
+        head = yield from send("POST", headers, dumped(message))
         if head.status >= 300:
             raise (yield from self._refused(head, session))
         yield from self._server.drain(head)
@@ -387,7 +449,7 @@ class HttpChannel(PostingChannel):
         while self._withdrawn:
             try:
                 notice = Notice(CANCELLED, {"requestId": self._withdrawn.popleft()})
-                yield from within(FAREWELL, self._notify(notice))
+                yield from within(FAREWELL, self._notify(notice, self._server.send_once))
             except IndexError:
                 return  # another thread was faster
             except Cancelled:
@@ -396,10 +458,14 @@ class HttpChannel(PostingChannel):
                 self._withdrawn.clear()  # it does not hear, or does not want to
 
     def _end_session(self) -> Flow[None]:
-        head = yield from self._server.send("DELETE", self._headers)
+        head = yield from self._server.send_once("DELETE", self._headers)
         yield from self._server.drain(head)
 
     # Headers.
+
+    @property
+    def _has_asides(self) -> bool:
+        return self._revision is not None and not self._is_modern
 
     @property
     def _takes_batches(self) -> bool:
@@ -413,6 +479,7 @@ class HttpChannel(PostingChannel):
         if session is not None and not _SESSION_ID.fullmatch(session):
             raise ProtocolError(f"{self.peer} gave a session id that is not visible ASCII", phase="head")
         self._session = session
+        self._asides.begin_session()
         self._make_headers()
 
     def _make_headers(self) -> None:

@@ -4,7 +4,7 @@
 |-------------------------------------|--------------------------------------------------------------------|
 | 2xx                                 | it is given to who asked                                           |
 | 307, 308 to the same origin         | sent again to there, MOST_REDIRECTS times; 308 is remembered       |
-| 401, 403, and there is `auth`       | it is asked what to do; sent again if it says so                   |
+| 401, 403, and there is `auth`       | it is ended, and Challenged: `meet` asks what to do about it       |
 | anything else                       | given to who asked, who makes an error of it with `refusal`        |
 
 | a refusal                           | is the error                                                       |
@@ -12,9 +12,13 @@
 | its body is an error of JSON-RPC    | McpError, with the status; also if its id is null                  |
 | any other                           | HttpRefusal, with status, the beginning of the body, retry_after   |
 
+`send` meets challenges by itself; `send_once` leaves that to who has a limit of time to end before, because
+somebody may have to be asked.
+
 Invariants. A body is sent to no other origin than the one that the user named, nor are headers. An error
 from before the request could be written has the `partial` UNSENT. Of a refusal at most MOST_OF_A_REFUSAL
-bytes are read. No header's value, and no query, is in a message.
+bytes are read. No exchange is open while a challenge is met. No value of a header, and no query, is in a
+message.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ __all__ = [
     "MOST_OF_AN_ANSWER",
     "PATIENCE",
     "Authorizer",
+    "Challenged",
     "Credentials",
     "HttpPeer",
     "HttpRefusal",
@@ -60,6 +65,7 @@ PATIENCE: Final = 120.0
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _UNSENT_PHASES: Final = ("resolve", "connect", "tls", "proxy")
+_WANTS_AUTH: Final = ': it wants authorization; give auth=OAuth(...), or headers={"authorization": ...}'
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -77,7 +83,7 @@ class Authorizer(Protocol):
 class Credentials(Protocol):
     """What OAuth and ClientCredentials are to an Http."""
 
-    def authorizer(self, url: str, /) -> Authorizer:
+    def authorizer(self, url: str, /, tls: TlsOptions | None = None) -> Authorizer:
         """The tokens for a server; raises InvalidInput for a URL that credentials must not go to."""
 
 
@@ -88,6 +94,17 @@ class HttpRefusal(TransportError):
     def retryable(self) -> bool:  # type: ignore[override]
         """True for what another try may cure: overload and the server's own failures."""
         return self.status is not None and may_pass(self.status)
+
+
+class Challenged(TransportError):
+    """A 401 or 403 that the Authorizer may have an answer to; `refusal` is what it is if it has none."""
+
+    def __init__(self, refusal: McpError | HttpRefusal, status: int, headers: Headers, sent: Headers) -> None:
+        super().__init__(refusal.message, status=status, phase="head")
+        self.refusal = refusal
+        self.headers = headers
+        self.sent = sent
+        """What the Authorizer had given for the request."""
 
 
 class HttpPeer:
@@ -127,15 +144,33 @@ class HttpPeer:
         url: str | None = None,
         read_timeout: float | None = PATIENCE,
     ) -> Flow[HttpHead]:
-        """The head of an answer that is neither a redirect nor a challenge that was met.
+        """The head of an answer that is neither a redirect nor a challenge.
 
-        Raises TransportError and TimedOut, HttpRefusal for a redirect that is not followed, and what the
-        Authorizer raises.
+        Raises TransportError and TimedOut, HttpRefusal for a redirect that is not followed, McpError or
+        HttpRefusal for a challenge that could not be met, and what the Authorizer raises.
         """
-        target = url or self.url
-        redirects = attempt = 0
+        attempt = 0
         while True:
-            own: Headers = () if self.auth is None else (yield from self.auth.headers(target))
+            try:
+                return (yield from self.send_once(method, headers, body, url=url, read_timeout=read_timeout))
+            except Challenged as challenged:
+                attempt += 1
+                yield from self.meet(challenged, attempt)
+
+    def send_once(
+        self,
+        method: str,
+        headers: Headers,
+        body: bytes = b"",
+        *,
+        url: str | None = None,
+        read_timeout: float | None = PATIENCE,
+    ) -> Flow[HttpHead]:
+        """The same, but Challenged is for the caller to catch, who then may `meet` it."""
+        target = url or self.url
+        auth, redirects = self.auth, 0
+        while True:
+            own: Headers = () if auth is None else (yield from auth.headers(target))
             whole = (*headers, *own) if own else headers
             try:
                 head: HttpHead = yield Send(
@@ -153,13 +188,23 @@ class HttpPeer:
                 target = yield from self._redirected(head, target, redirects)
                 if status == 308 and url is None:
                     self.url = target
-            elif status in (401, 403) and self.auth is not None and attempt < MOST_CHALLENGES:
-                attempt += 1
-                if not (yield from self.auth.challenged(status, head.headers, attempt, own)):
-                    return head
-                yield from self.drain(head)
+            elif status in (401, 403) and auth is not None:
+                refusal = yield from self.refusal(head)
+                raise Challenged(refusal, status, head.headers, own)
             else:
                 return head
+
+    def meet(self, challenged: Challenged, attempt: int) -> Flow[None]:
+        """Get what it takes to send a request again that was refused for the how manieth time.
+
+        Raises the refusal if that is to no avail, and what the Authorizer raises.
+        """
+        auth = self.auth
+        assert auth is not None and challenged.status is not None
+        if attempt > MOST_CHALLENGES or not (
+            yield from auth.challenged(challenged.status, challenged.headers, attempt, challenged.sent)
+        ):
+            raise challenged.refusal
 
     def _redirected(self, head: HttpHead, url: str, count: int) -> Flow[str]:
         """Where to go from there; raises HttpRefusal if we do not."""
@@ -190,7 +235,7 @@ class HttpPeer:
         text = body.decode("utf-8", "replace").strip()
         words = f"{self.name} answered HTTP {status}"
         if status == 401:
-            words += ': it wants authorization; give auth=OAuth(...), or headers={"authorization": ...}'
+            words += _WANTS_AUTH if self.auth is None else ": it does not take what auth= has got for it"
         elif text and kind_of(head) != "text/html":
             words += f": {text[:200]}"
         return HttpRefusal(words, status=status, phase="head", retry_after=hint, body=text or None)

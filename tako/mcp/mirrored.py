@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
@@ -97,6 +98,10 @@ def _text(value: Json) -> str | None:
         return "true" if value else "false"
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and math.isfinite(value):
+        if not value.is_integer():
+            return str(value)
+        value = int(value)  # a model may write an integer as 5.0
     if isinstance(value, int) and abs(value) < 10**4000:  # longer ones cannot be written down
         return str(value)
     return None

@@ -31,8 +31,8 @@ from typing import Any, Final, TypeAlias
 
 from tako.cancellation import CancellationToken
 from tako.effects import Flow, Succeeded, gather, sleep, within
-from tako.errors import Cancelled, Interrupted, InvalidInput, ProtocolError, TimedOut
-from tako.mcp.channel import Channel, Ear
+from tako.errors import Interrupted, InvalidInput, ProtocolError, TimedOut
+from tako.mcp.channel import Channel, Ear, told
 from tako.mcp.conversation import Incoming, Notice, Refusal, Reply
 from tako.mcp.errors import McpError
 from tako.wire import jsonrpc
@@ -109,7 +109,7 @@ class PostingChannel(Channel):
 
     def _read(self, reading: Reading, beside: Beside | None = None) -> Flow[Json]:
         """The result of the request; AGAIN if who stands below should go on, or listening is over."""
-        messages, timeout = reading.messages, reading.timeout
+        messages = reading.messages
         while True:
             if beside is not None:
                 if not beside.is_answered:
@@ -118,10 +118,8 @@ class PostingChannel(Channel):
                     beside.is_reading = False
                 if beside.is_answered:
                     return AGAIN
-            elif timeout is None or messages:
-                yield from self._await(reading)
-            else:
-                yield from within(timeout, self._await(reading))
+            elif not messages:
+                yield from self._wait(reading)
             if not messages:
                 return AGAIN
             message = messages.popleft()
@@ -136,6 +134,11 @@ class PostingChannel(Channel):
                     return result
             else:
                 raise_failure(message, reading.id)
+
+    def _wait(self, reading: Reading) -> Flow[None]:
+        """`_await` for as long as the request lets it; raises TimedOut."""
+        waiting, timeout = self._await(reading), reading.timeout
+        yield from (waiting if timeout is None else within(timeout, waiting))
 
     def _noticed(self, notice: Notification | Notice, reading: Reading) -> Flow[None]:
         method = notice.method
@@ -168,9 +171,13 @@ class PostingChannel(Channel):
         return outcomes[1].value
 
     def _answer(self, incoming: Incoming, reading: Reading, beside: Beside) -> Flow[None]:
-        told = yield from answered(incoming, reading.ear)
-        if told is not None:
-            yield from self._say(told)
+        answer = yield from answered(incoming, reading.ear)
+        if answer is not None:
+            try:
+                yield from self._say(answer)
+            except InvalidInput as error:  # what JSON cannot say
+                words = f"the client failed: {error.message}"
+                yield from self._say(Refusal(incoming.id, jsonrpc.INTERNAL_ERROR, words))
         reading.incoming.pop(incoming.id, None)
         beside.is_answered = True
         if reading.timeout is None:
@@ -206,19 +213,10 @@ def raise_failure(message: Failure | ProtocolError, id: int | None) -> None:
 
 
 def answered(incoming: Incoming, ear: Ear) -> Flow[Reply | Refusal | None]:
-    """What the ear has to say to a request of the server's; None if the server has cancelled it."""
+    """What is to be said to a request of the server's; None if the server has cancelled it."""
     if incoming.method == "ping":
         return Reply(incoming.id, {})
     try:
-        result = yield from within(None, ear.answer(incoming.method, incoming.params), incoming.token)
+        return (yield from told(incoming, ear))
     except Interrupted:
         return None
-    except McpError as error:
-        return Refusal(incoming.id, error.number, error.message, error.data)
-    except (InvalidInput, ProtocolError) as error:
-        return Refusal(incoming.id, jsonrpc.INVALID_PARAMS, error.message)
-    except Cancelled:
-        raise
-    except Exception as error:  # the host's own function failed: the server need not know how
-        return Refusal(incoming.id, jsonrpc.INTERNAL_ERROR, f"the client failed: {type(error).__name__}")
-    return Reply(incoming.id, result)

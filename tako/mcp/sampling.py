@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from tako.effects import Flow, call
 from tako.errors import InvalidInput
 from tako.mcp.catalogue import Content, needed, optional
 from tako.mcp.errors import McpError
 from tako.models import ChatRequest, ChatResponse, Message, Role, ToolSchema
-from tako.parts import ImagePart, Part, TextPart, ToolCallPart, ToolResultPart
+from tako.parts import ImagePart, Part, ResultPart, TextPart, ToolCallPart, ToolResultPart
 from tako.providers.base import Provider
 from tako.wire.jsonrpc import INVALID_PARAMS
 
@@ -46,8 +46,9 @@ class SamplingRequest:
         system = optional(params, "systemPrompt", str)
         if system:
             messages.append(Message.system(system))
+        names: dict[str, str] = {}
         for raw in needed(params, "messages", list, "a sampling request"):
-            messages += _messages(raw)
+            messages += _messages(raw, names)
         choice = (optional(params, "toolChoice", dict) or {}).get("mode")
         request = ChatRequest(
             messages=messages,
@@ -110,13 +111,17 @@ def _block(part: Part) -> Json:
     return None
 
 
-def _messages(raw: Json) -> Sequence[Message]:
-    """A message of the server's; results of tools are messages of their own in tako."""
+def _messages(raw: Json, names: dict[str, str]) -> Sequence[Message]:
+    """A message of the server's; results of tools are messages of their own in tako.
+
+    `names` are those of the tools that were called so far, by the id of the call: results do not say them.
+    """
     role = needed(raw, "role", str, "a message")
     content = raw.get("content")
     blocks = content if isinstance(content, list) else [content]
-    results = [_tool_result(block) for block in blocks if _kind(block) == "tool_result"]
+    results = [_tool_result(block, names) for block in blocks if _kind(block) == "tool_result"]
     parts = [_part(block) for block in blocks if _kind(block) != "tool_result"]
+    names.update((part.id, part.name) for part in parts if isinstance(part, ToolCallPart))
     found: list[Message] = [Message.tool(results)] if results else []
     if parts:
         found.append(Message(role=Role.ASSISTANT if role == "assistant" else Role.USER, content=parts))
@@ -137,12 +142,15 @@ def _part(block: Json) -> Part:
     return Content.of(block).part()
 
 
-def _tool_result(block: Json) -> ToolResultPart:
-    texts = [Content.of(piece).text or "" for piece in optional(block, "content", list) or ()]
+def _tool_result(block: Json, names: Mapping[str, str]) -> ToolResultPart:
+    id = needed(block, "toolUseId", str, "the result of a tool")
+    pieces = [Content.of(piece) for piece in optional(block, "content", list) or ()]
+    is_text = all(piece.kind == "text" for piece in pieces)
     return ToolResultPart(
-        id=needed(block, "toolUseId", str, "the result of a tool"),
-        name="tool",
-        result="".join(texts),
+        id=id,
+        name=names.get(id, "tool"),
+        result="".join([piece.text or "" for piece in pieces]),
+        content=() if is_text else cast("tuple[ResultPart, ...]", tuple([piece.part() for piece in pieces])),
         is_error=optional(block, "isError", bool) or False,
     )
 

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 
 from tako.effects import Emit, Flow, Headers, Succeeded, call, gather, now, sleep
 from tako.errors import InvalidInput, ProtocolError, TransportError
+from tako.json_schema import Checker, compiled
 from tako.mcp.catalogue import (
     CallResult,
     Completion,
@@ -167,6 +168,8 @@ class Session:
 
         Raises McpError if the server refuses the call, TransportError if it was lost on the way: whether
         the tool has done its work is not known then. One that may be repeated, by its own word, is.
+        Raises ProtocolError, whose `partial` is the result, if it does not fit the output schema of a tool
+        that is known.
         """
         if self._agreement is None or not self._channel.is_open:
             yield from self._once.run(self._begin)
@@ -175,7 +178,7 @@ class Session:
             known = yield from self._learn()  # its schema says what goes into the headers
         if arguments is None:
             arguments = {}
-        elif not isinstance(arguments, Mapping):
+        elif type(arguments) is not dict and not isinstance(arguments, Mapping):
             raise InvalidInput(
                 f"arguments should be a mapping of names to values, not {type(arguments).__name__}"
             )
@@ -189,10 +192,13 @@ class Session:
                 headers = mirrored(known.marks[name], arguments)
         outgoing = Outgoing(
             "tools/call", {"name": name, "arguments": arguments}, name, headers,
-            on_progress is not None, self._limit(timeout),
+            on_progress is not None, self.config.timeout if timeout is None else _checked(timeout),
         )  # fmt: skip
         ear = self._ear if on_progress is None else _Ear(self, on_progress)
-        return CallResult.of((yield from self._exchange(outgoing, ear, may_repeat=may_repeat)))
+        result = CallResult.of((yield from self._exchange(outgoing, ear, may_repeat=may_repeat)))
+        if known is not None and known is self._known and name in known.outputs:
+            known.require_fit(name, result)
+        return result
 
     def read(self, uri: str) -> Flow[tuple[Contents, ...]]:
         """What a resource holds."""
@@ -275,19 +281,15 @@ class Session:
         may_repeat: bool = False,
     ) -> Flow[Json]:
         """The result of any request; what `may_repeat` is sent again if the connection was lost meanwhile."""
-        asked = Outgoing(method, params, name, headers, on_progress is not None, self._limit(timeout))
+        limit = self.config.timeout if timeout is None else _checked(timeout)
+        asked = Outgoing(method, params, name, headers, on_progress is not None, limit)
         ear = self._ear if on_progress is None else _Ear(self, on_progress)
         yield from self.ready()
         return (yield from self._exchange(asked, ear, may_repeat=may_repeat))
 
-    def _limit(self, timeout: float | None) -> float | None:
-        if timeout is None:
-            return self.config.timeout
-        require_timeout(timeout)
-        return timeout
-
     def _exchange(self, asked: Outgoing, ear: _Ear, *, may_repeat: bool) -> Flow[Json]:
-        """The result of a request, by a session that is ready; if it is lost on the way, once more if it may be."""
+        """The result of a request; the session is ready. One that was lost on the way is sent once more,
+        if it may be."""
         params, channel, again = asked.params, self._channel, True
         while True:
             meta = self._meta
@@ -333,7 +335,8 @@ class Session:
     def _restore(self, agreed: Agreement) -> Flow[None]:
         """What a server of the handshake era keeps for a session, and a new one has to be told."""
         limit, level = self.config.timeout, self._log_level
-        asked = [Outgoing("resources/subscribe", {"uri": uri}, timeout=limit) for uri in tuple(self._subscribed)]
+        uris = tuple(self._subscribed)  # in another thread, it may grow meanwhile
+        asked = [Outgoing("resources/subscribe", {"uri": uri}, timeout=limit) for uri in uris]
         if level is not None and "logging" in agreed.capabilities:
             asked.append(Outgoing("logging/setLevel", {"level": level}, timeout=limit))
         for request in asked:
@@ -359,6 +362,8 @@ class Session:
                 params["requestState"] = state
             again = Outgoing(asked.method, params, asked.name, asked.headers, asked.hears, asked.timeout)
             result = yield from self._channel.ask(again, ear)
+            if self._channel.overheard:
+                yield from self._catch_up()
             if type(result) is not dict or result.get("resultType", "complete") == "complete":
                 return result
         raise ProtocolError(f"{self.config.label} has asked for input {MAX_ROUNDS} times and given no result")
@@ -389,7 +394,7 @@ class Session:
             params: dict[str, Json] = {} if cursor is None else {"cursor": cursor}
             page = yield from self.request(method, params, may_repeat=True)
             found += listed(page, member)
-            if cursor is None and (lasts := optional(page, "ttlMs", int)):
+            if cursor is None and (lasts := optional(page, "ttlMs", int) or 0) > 0:
                 until = (yield from now()) + min(lasts, LONGEST_MS) / 1000
             cursor = optional(page, "nextCursor", str)
             if not cursor:
@@ -425,10 +430,15 @@ class Session:
             self._forget_tools()
 
 
+def _checked(timeout: float) -> float:
+    require_timeout(timeout)
+    return timeout
+
+
 class _KnownTools:
     """The tools of a server, and what is to be known to call them."""
 
-    __slots__ = ("marks", "refused", "repeatable", "tools", "until")
+    __slots__ = ("_checkers", "marks", "outputs", "refused", "repeatable", "tools", "until")
 
     def __init__(self, found: Sequence[ToolInfo], until: float, *, checks_marks: bool) -> None:
         self.until = until
@@ -448,6 +458,24 @@ class _KnownTools:
                     self.marks[tool.name] = marks
         self.tools = tuple([tool for tool in found if tool.name not in self.refused])
         self.repeatable = frozenset([tool.name for tool in found if tool.read_only or tool.idempotent])
+        self.outputs = {tool.name: tool.output_schema for tool in found if tool.output_schema is not None}
+        self._checkers: dict[str, Checker] = {}
+
+    def require_fit(self, name: str, result: CallResult) -> None:
+        """Raise ProtocolError if a result that is no error does not fit the output schema of its tool."""
+        if result.is_error:
+            return
+        problem = "is missing, though it has an output schema"
+        if "structuredContent" in result.raw:
+            try:
+                if name not in self._checkers:
+                    self._checkers[name] = compiled(self.outputs[name])
+                return self._checkers[name].check(result.structured)
+            except InvalidInput as error:
+                problem = f"does not fit its output schema: {error.message}"
+        raise ProtocolError(
+            f"the structured content of the tool {name!r} {problem}", phase="mcp", partial=result
+        )
 
 
 class _Ear:

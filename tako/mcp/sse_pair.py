@@ -43,6 +43,7 @@ from tako.mcp.conversation import (
     Reply,
     Resume,
 )
+from tako.mcp.errors import McpError
 from tako.mcp.http_peer import EVENT_STREAM, MOST_OF_AN_ANSWER, HttpPeer, HttpRefusal, joined
 from tako.mcp.posting import PostingChannel, Reading
 from tako.mcp.versions import Revision
@@ -339,7 +340,13 @@ class PairChannel(PostingChannel):
     def _post(self, texts: tuple[bytes, ...], *, is_answer: bool = False) -> Flow[None]:
         """Post the texts; only a refusal of the last is an error, and none of an answer of ours."""
         for left, text in enumerate(texts, 1 - len(texts)):
-            head = yield from self._server.send("POST", self._headers, text, url=self._url)
-            if head.status >= 300 and left == 0 and not is_answer:
+            is_awaited = left == 0 and not is_answer
+            try:
+                head = yield from self._server.send("POST", self._headers, text, url=self._url)
+            except (HttpRefusal, McpError):
+                if is_awaited:
+                    raise
+                continue
+            if head.status >= 300 and is_awaited:
                 raise (yield from self._server.refusal(head))
             yield from self._server.drain(head)

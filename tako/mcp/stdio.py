@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tako.effects import Flow, call
 from tako.errors import InvalidInput
@@ -14,6 +14,9 @@ from tako.links import Child, Endpoint
 from tako.mcp.channel import Channel, LinkChannel
 from tako.mcp.config import ServerConfig
 from tako.mcp.framing import Framing, Lines
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 __all__ = ["Stdio"]
 
@@ -40,7 +43,7 @@ class Stdio(ServerConfig):
     command: str
     args: Sequence[str] = ()
     env: Mapping[str, str | None] | None = field(default=None, repr=False, kw_only=True)
-    cwd: str | os.PathLike[str] | None = field(default=None, kw_only=True)
+    cwd: str | PathLike[str] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,11 +54,13 @@ class Stdio(ServerConfig):
         for name, value in (self.env or {}).items():
             if not isinstance(name, str) or not (value is None or isinstance(value, str)):
                 raise InvalidInput(f"env: {name!r} should be a text and its value a text or None")
+        if self.cwd is not None and not isinstance(self.cwd, str) and not hasattr(self.cwd, "__fspath__"):
+            raise InvalidInput(f"cwd should be the path of a folder, not {type(self.cwd).__name__}")
 
     @property
     def label(self) -> str:
         """The program, and what it runs if it is there to run others. Other arguments may be secrets."""
-        command = os.path.basename(self.command)
+        command = _last_name(self.command)
         return f"the MCP server {' '.join((command, *_run_by(command, self.args)))!r}"
 
     def channel(self) -> Channel:
@@ -76,5 +81,9 @@ def _run_by(command: str, args: Sequence[str]) -> Sequence[str]:
     if _LAUNCHER.fullmatch(command):
         for argument in args:
             if argument not in _SILENT:
-                return () if argument.startswith("-") else (os.path.basename(argument)[:80],)
+                return () if argument.startswith("-") else (_last_name(argument)[:80],)
     return ()
+
+
+def _last_name(path: str) -> str:
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]

@@ -15,13 +15,19 @@ and under which revision, and a server that needs something answers with what it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tako.errors import InvalidInput
 
-__all__ = ["HANDSHAKE", "LATEST_HANDSHAKE", "MODERN", "REVISIONS", "Revision", "era_of", "newest"]
+__all__ = [
+    "HANDSHAKE", "LATEST_HANDSHAKE", "MODERN", "REVISIONS", "VERSION_KEY",
+    "Revision", "era_of", "is_modern", "newest",
+]  # fmt: skip
+
+VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
+"""Where in `_meta` a request of the modern era says its revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,12 @@ MODERN: Final = (Revision("2026-07-28", is_modern=True),)
 LATEST_HANDSHAKE: Final = HANDSHAKE[-1]
 REVISIONS: Final = {revision.name: revision for revision in (*HANDSHAKE, *MODERN)}
 """All that we speak, oldest first."""
+
+
+def is_modern(params: Mapping[str, Any]) -> bool:
+    """Whether a request says of itself that it is of the modern era."""
+    meta = params.get("_meta")
+    return isinstance(meta, Mapping) and VERSION_KEY in meta
 
 
 def newest(names: Iterable[object], among: tuple[Revision, ...]) -> Revision | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol, TypeAlias
 
-from tako.driving.live_link import LiveLink, link_closed, link_lost
+from tako.driving.live_link import LiveLink, link_closed, link_lost, no_such_link
 from tako.links import Endpoint, LinkMachine
 from tako.testing.vendor import Hangup, Pause, Piece, Reset
 
@@ -77,7 +77,7 @@ class Links:
         """Raises TransportError if it was hung up."""
         link = self._links.get(number)
         if link is None:
-            raise link_closed()
+            raise no_such_link()
         return link.live
 
     def flush(self, number: int) -> None:

@@ -253,7 +253,9 @@ class World:
             match effect:
                 case Open(endpoint, machine):
                     number = self._shared.open(endpoint, machine)
-                    return Wait(now + self._faults.connect_delay, lambda: number)
+                    opening = Wait(now + self._faults.connect_delay, lambda: number)
+                    opening.undo = lambda: links.hang_up(number)
+                    return opening
                 case Ask(link, message):
                     return self._ask(link, message)
                 case Tell(link, message):

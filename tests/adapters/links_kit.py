@@ -128,6 +128,8 @@ class LineMachine:
         self.error: TakoError | None = None
         self.unasked = 0
         """Bytes of lines that belong to no question."""
+        self.said = 0
+        """Bytes of all that was to be sent."""
         self.has_ended = False
         self.has_said_goodbye = False
         self.poke: Callable[[], None] | None = None
@@ -188,6 +190,7 @@ class LineMachine:
     def data_to_send(self) -> bytes:
         data = bytes(self._to_send)
         self._to_send.clear()
+        self.said += len(data)
         return data
 
     def outcomes(self) -> Sequence[tuple[Hashable, Outcome[Any]]]:
@@ -201,7 +204,7 @@ class LineMachine:
 
     @property
     def is_over(self) -> bool:
-        return self._is_over
+        return self._is_over or self.has_ended
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ import trio
 
 import tako_io_asyncio
 from tako.cancellation import CancellationToken
-from tako.driving import async_links
+from tako.driving import async_links, live_link
 from tako.effects import (
     Ask,
     Flow,
@@ -278,7 +278,7 @@ def test_a_peer_that_does_not_read(arm: Arm) -> None:
             with pytest.raises(TimedOut):
                 await runtime.run(one(Within(0.01, one(make(link, line)))))
         waiting = len((await runtime.links())[link].live.outgoing)
-        assert 100_000 < waiting < async_links.ROOM + 100_100
+        assert 100_000 < waiting < live_link.ROOM + 100_100
         assert time.monotonic() - start < 2
         heard, _ = await runtime.run(all_of(reason(link, line), one(Hangup(link, 0.05))))
         assert "closed at this end" in str(heard[0])
@@ -421,6 +421,7 @@ class Scripted:
     """The wire of a child that has left an answer in the pipe; nothing of it was read when it died."""
 
     is_child = True
+    ends_with_input = True
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -672,7 +673,7 @@ def test_connections_that_fail(arm: Arm, certificates: Certificates) -> None:
 
     async def reset(runtime: Any, link: int, _: LineMachine) -> None:
         error, _ = await runtime.run(reason(link, "reset"))
-        assert "closed the connection: Connection reset" in str(error) or "has closed" in str(error)
+        assert "was lost: Connection reset" in str(error) or "has closed" in str(error)
 
     async def scenario() -> None:
         async with arm.Runtime() as runtime:
@@ -688,3 +689,40 @@ def test_connections_that_fail(arm: Arm, certificates: Certificates) -> None:
         play(arm, reset, Socket("127.0.0.1", closed))
     with echo_server(context) as secure, echo_server() as plain:
         arm.play(scenario)
+
+
+def test_closing_in_another_loop_is_refused(arm: Arm) -> None:
+    """Its links and connections are watched by the loop that they were opened in."""
+
+    async def scene(runtime: Any, link: int, _: LineMachine) -> None:
+        refused: list[Exception] = []
+
+        def elsewhere() -> None:
+            try:
+                if arm.name == "trio":
+                    trio.run(runtime.aclose)
+                else:
+                    asyncio.run(runtime.aclose())
+            except InvalidInput as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        await arm.until(lambda: not thread.is_alive(), "it did not end")
+        assert "close it there" in str(refused[0])
+        assert await runtime.run(ask(link, "echo still")) == "still"
+
+    play(arm, scene)
+
+
+class Unfit(LineMachine):
+    def attach(self, poke: Callable[[], None]) -> None:
+        raise ToolError("it does not fit")
+
+
+def test_a_machine_that_cannot_be_attached_leaves_nothing(arm: Arm) -> None:
+    async def scene(runtime: Any, _: int, __: LineMachine) -> None:
+        with pytest.raises(ToolError):
+            await runtime.run(one(Open(servant(), Unfit())))
+
+    play(arm, scene)

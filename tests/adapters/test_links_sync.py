@@ -380,6 +380,22 @@ def test_a_keyboard_interrupt_of_the_reader(runtime: Runtime, machine: LineMachi
     assert join(follower) == ["released"]
 
 
+class Torn(LineMachine):
+    """As if Ctrl-C came between a read and what is done with it."""
+
+    def receive_data(self, data: bytes) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_data_is_in_hand_is_the_end_of_the_link(runtime: Runtime) -> None:
+    """Nobody knows then which bytes the machine has had."""
+    link = runtime.run(one(Open(servant(), Torn())))
+    with pytest.raises(KeyboardInterrupt):
+        runtime.run(one(Ask(link, "echo")))
+    with pytest.raises(TransportError, match="was lost: something was raised"):
+        runtime.run(one(Ask(link, "echo")))
+
+
 def test_an_ordered_end(runtime: Runtime, machine: LineMachine, link: int) -> None:
     process = pid(runtime, link)
     grandchild = int(runtime.run(one(Ask(link, "spawn"))))

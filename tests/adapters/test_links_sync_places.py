@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,7 +29,7 @@ from tests.adapters.sync.kit import (
     three_tries,
     wait_until,
 )
-from tests.adapters.sync.test_matrix import ROOT, run_script
+from tests.adapters.sync.test_matrix import run_script
 from tests.adapters.test_links_sync import is_gone, is_no_child, one
 
 SOON = 0.05
@@ -302,38 +299,6 @@ def test_under_gevent() -> None:
     assert run_script(script) == "cancelled\n-9 -9 -9 -9\n"
 
 
-SERVER = """
-import os, subprocess, sys
-import tako_io_sync
-from tako.effects import Ask, Hangup, Open, Tell
-from tako.errors import InvalidInput, TransportError
-from tako.links import StandardStreams
-from tests.adapters.links_kit import LineMachine
-from tests.adapters.test_links_sync import one
-
-def flow():
-    link = yield Open(StandardStreams(), LineMachine())
-    print("printed meanwhile")
-    subprocess.run([sys.executable, "-S", "-c", "import sys; print('of a child', sys.stdin.read())"])
-    try:
-        yield Open(StandardStreams(), LineMachine())
-    except InvalidInput as error:
-        print(error)
-    yield Tell(link, "echo " + (yield Ask(link, "echo question")) * 100_000)
-    try:
-        yield Ask(link, "echo last")
-    except TransportError as error:
-        print(error)
-    yield Hangup(link, 0)
-    link = yield Open(StandardStreams(), LineMachine())
-    yield Hangup(link, 0)
-
-print("before")
-tako_io_sync.run(flow())
-print("after")
-"""
-
-
 def test_standard_streams_that_are_not_there() -> None:
     script = """
         import os, sys
@@ -352,38 +317,3 @@ def test_standard_streams_that_are_not_there() -> None:
                 print(error)
     """
     assert run_script(script) == "the standard streams are not open: Bad file descriptor\n" * 2
-
-
-@pytest.mark.parametrize("end", ["pipe", "socket"])
-def test_standard_streams(end: str) -> None:
-    """What is printed goes elsewhere while they are open; the input is nobody else's."""
-    ours, theirs = socket.socketpair() if end == "socket" else (None, None)
-    stream = subprocess.PIPE if theirs is None else theirs.fileno()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdin=stream, stdout=stream,
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    if ours is None or theirs is None:
-        output, errors = process.communicate("1 answer\n", timeout=20)
-    else:
-        theirs.close()
-        with ours, ours.makefile("rw") as file:
-            file.write("1 answer\n")
-            file.flush()
-            ours.shutdown(socket.SHUT_WR)
-            output = file.read()
-        errors = process.communicate(timeout=20)[1]
-    assert process.returncode == 0, errors
-    assert [line for line in output.splitlines() if line != "2 echo last"] == [
-        "before",
-        "1 echo question",
-        "- echo " + "answer" * 100_000,  # whole, although the input had ended before
-        "our standard input has closed the connection",
-        "- goodbye",
-        "after",
-    ]
-    assert sorted(errors.splitlines()) == [
-        "of a child ",
-        "printed meanwhile",
-        "the standard streams are a link already: hang up that one first",
-    ]

@@ -11,6 +11,9 @@ from tako.errors import InvalidInput, TransportError
 from tako.events import ToolCallResult, ToolProgress
 from tako.mcp.catalogue import ToolInfo
 from tako.models import TextPart
+from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.decisions import Approved
+from tako.orchestrators.sub_agent import SubAgent
 from tako.parts import ImagePart
 from tako.tools import Tool
 from tests.mcp.kit import At, Refused, ScriptedServer, World, dies, line, note, text, tool
@@ -219,3 +222,65 @@ def test_what_is_no_list_of_servers_is_refused_at_once(servers: Any, words: str)
 def test_an_info_says_what_the_server_says() -> None:
     info = ToolInfo.of(tool("t", annotations={"readOnlyHint": "yes", "idempotentHint": True, "title": "T"}))
     assert (info.read_only, info.idempotent, info.destructive, info.title) == (None, True, None, "T")
+
+
+# Agents in agents, and runs that go on later.
+
+
+def test_a_sub_agent_has_the_tools_of_its_parents_servers() -> None:
+    world = World(scripted=served(tool("search", annotations={"readOnlyHint": True}), tool("rm")))
+    provider = Recorded(
+        replied(call("1", "agent", prompt="look")), replied(call("2", "search", q="sea")), replied("found"),
+        replied("done"),
+    )  # fmt: skip
+    agent = SingleAgent(provider, mcp_servers=[At()], tools=[SubAgent(tools_allow=["search"])])
+    (part,) = results(world.run(agent.flow("go")).new_messages)
+    assert (part.result, part.is_error) == ("found", False)
+    assert world.named["scripted"].asked("tools/call") == [{"name": "search", "arguments": {"q": "sea"}}]
+    assert world.opened == ["scripted"]
+
+
+def test_a_sub_agent_with_tools_of_its_own_has_those_alone() -> None:
+    world = World(scripted=served(tool("search")))
+    provider = Recorded(replied(call("1", "agent", prompt="look")), replied("found"), replied("done"))
+    agent = SingleAgent(provider, mcp_servers=[At()], tools=[SubAgent(tools=[lambda_tool()])])
+    world.run(agent.flow("go"))
+    named = [[schema.name for schema in request.tools] for request in provider.requests]
+    assert named == [["agent", "search"], ["mine"], ["agent", "search"]]
+
+
+def test_a_sub_agent_that_could_change_something_unseen_is_refused() -> None:
+    world = World(scripted=served(tool("rm")))
+    agent = SingleAgent(Recorded(replied("x")), mcp_servers=[At()], tools=[SubAgent()])
+    with pytest.raises(InvalidInput, match="may call rm"):
+        world.run(agent.flow("go"))
+
+
+def lambda_tool() -> Tool:
+    return Tool(lambda q: "mine", name="mine", read_only=True)
+
+
+def paused() -> AgentRun:
+    """A run that waits for the approval of a call of a server's tool, as another process has left it."""
+    world = World(scripted=served(tool("search")))
+    result = world.run(agent_of(At(), needs_approval="all").flow("go"))
+    assert result.stop_reason == "approval_required"
+    assert world.named["scripted"].asked("tools/call") == []
+    run = AgentRun.loads(result.run.dumps())
+    run.answer("1", Approved())
+    return run
+
+
+def test_a_run_that_waited_for_its_approval_goes_on_with_servers_that_are_connected_anew() -> None:
+    world = World(scripted=served(tool("search")))
+    agent = SingleAgent(Recorded(replied("done")), mcp_servers=[At()], needs_approval="all")
+    assert world.run(agent.flow(paused())).text == "done"
+    assert world.named["scripted"].asked("tools/call") == [{"name": "search", "arguments": {"q": "sea"}}]
+
+
+def test_a_tool_that_is_gone_when_a_run_goes_on_is_a_result_that_says_so() -> None:
+    world = World(scripted=served(tool("fetch")))
+    agent = SingleAgent(Recorded(replied("done")), mcp_servers=[At()], needs_approval="all")
+    (part,) = results(world.run(agent.flow(paused())).new_messages)
+    assert part.is_error
+    assert "search" in str(part.result)

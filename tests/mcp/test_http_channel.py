@@ -385,7 +385,7 @@ class Gate:
         self.tokens = list(tokens)
         self.challenges: list[tuple[int, int]] = []
 
-    def authorizer(self, url: str) -> Gate:
+    def authorizer(self, url: str, tls: Any = None) -> Gate:
         return self
 
     def headers(self, url: str) -> Any:
@@ -421,7 +421,7 @@ def test_a_challenge_is_met() -> None:
 
 
 def test_a_challenge_that_is_not_met_is_the_error() -> None:
-    with pytest.raises(HttpRefusal, match="wants authorization") as caught:
+    with pytest.raises(HttpRefusal, match="does not take") as caught:
         Client(guarded("z"), auth=Gate("a", "b")).open().ask()
     assert caught.value.status == 401
 

@@ -334,7 +334,7 @@ def test_an_answer_that_could_not_be_sent_does_not_make_the_request_unsent() -> 
 
         calls = 0
 
-        def authorizer(self, url: str) -> Failing:
+        def authorizer(self, url: str, tls: Any = None) -> Failing:
             return self
 
         def headers(self, url: str) -> Any:

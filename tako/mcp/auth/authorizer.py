@@ -10,7 +10,8 @@
 | 401, with none, or the refresh was refused, or the  | discovery; the grant (for OAuth: the user is asked)  |
 | issuer is another one now                           |                                                      |
 | 401 again, with tokens that were granted just now   | False: more of them would not help                   |
-| 403 insufficient_scope, with scopes                 | the grant, for all scopes so far and those           |
+| 403 insufficient_scope                              | the grant, for all scopes so far and those that it   |
+|                                                     | names; if it names none, those of the resource       |
 | the same, and that was asked for once               | False: it is not given                               |
 | anything else, or MOST_ATTEMPTS times               | False                                                |
 
@@ -37,7 +38,7 @@ from enum import Enum
 from functools import partial
 from typing import ClassVar, Final
 
-from tako.effects import Flow, Headers, Now, call
+from tako.effects import Flow, Headers, Now, TlsOptions, call
 from tako.errors import InvalidInput, ProtocolError, TimedOut, TransportError
 from tako.mcp.auth.challenges import MOST_SCOPES, Bearer, bearer_of, scopes_of
 from tako.mcp.auth.clients import Client
@@ -73,12 +74,15 @@ class Credentials(ABC):
         self.scopes = _checked_scopes(owner, scopes)
         self.storage: TokenStorage = MemoryTokens() if storage is None else storage
         self.issuer = None if issuer is None else check_own(issuer, f"{owner}: issuer")
-        self._authorizers: dict[str, Authorizer] = {}
+        self._authorizers: dict[tuple[str, TlsOptions | None], Authorizer] = {}
 
-    def authorizer(self, url: str) -> Authorizer:
-        """The one Authorizer for an MCP server; raises InvalidInput for a URL that must not be asked."""
-        key = canonical(check_own(url, "the URL of an MCP server that is authorized for"))
-        return self._authorizers.setdefault(key, Authorizer(self, key))
+    def authorizer(self, url: str, tls: TlsOptions | None = None) -> Authorizer:
+        """The one Authorizer for an MCP server, which trusts whom `tls` says, wherever it has to ask.
+
+        Raises InvalidInput for a URL that must not be asked.
+        """
+        server = canonical(check_own(url, "the URL of an MCP server that is authorized for"))
+        return self._authorizers.setdefault((server, tls), Authorizer(self, server, tls))
 
     @property
     @abstractmethod
@@ -134,13 +138,15 @@ class Authorizer:
         "_origin",
         "_reading",
         "_stepped",
+        "_tls",
         "_tokens",
         "_working",
         "url",
     )
 
-    def __init__(self, credentials: Credentials, url: str) -> None:
+    def __init__(self, credentials: Credentials, url: str, tls: TlsOptions | None = None) -> None:
         self.url = url
+        self._tls = tls
         self._credentials = credentials
         self._origin = origin_of(url)
         self._key = f"tokens {credentials.account} {url}"
@@ -176,7 +182,7 @@ class Authorizer:
         AuthorizationError, TransportError, TimedOut, ProtocolError, and what the program's function raises.
         """
         challenge = bearer_of(headers) or _ANYTHING
-        wants_scopes = status == 403 and challenge.error == "insufficient_scope" and challenge.scopes
+        wants_scopes = status == 403 and challenge.error == "insufficient_scope"
         if attempt > MOST_ATTEMPTS or not (status == 401 or wants_scopes):
             return False
         tokens = yield from self._current()
@@ -234,7 +240,9 @@ class Authorizer:
         if refusal.status == 401 and refusal.attempt > 1 and (yield from _is_new(tokens)):
             return
         challenge = refusal.challenge
-        found = yield from discover(self.url, challenge.resource_metadata, self._credentials.issuer)
+        found = yield from discover(
+            self.url, challenge.resource_metadata, self._credentials.issuer, self._tls
+        )
         if tokens is not None and tokens.issuer != found.server.issuer:
             tokens = None  # the server has moved to another issuer, to which nothing of the old one is shown
         self._found = found
@@ -243,15 +251,20 @@ class Authorizer:
             assert tokens is not None
             if (yield from self._refresh(tokens)):
                 return
-        scopes = self._scopes(found, challenge, tokens)
+        scopes = self._scopes(found, challenge, tokens, is_too_little=refusal.status == 403)
         if refusal.status == 403:
-            if frozenset(scopes) in self._stepped:
+            had = tokens is not None and not challenge.scopes and set(scopes) <= set(tokens.requested)
+            if had or frozenset(scopes) in self._stepped:
                 return
             self._stepped.add(frozenset(scopes))
         yield from self._obtain(found, scopes)
 
-    def _scopes(self, found: Found, challenge: Bearer, tokens: Tokens | None) -> tuple[str, ...]:
+    def _scopes(
+        self, found: Found, challenge: Bearer, tokens: Tokens | None, *, is_too_little: bool
+    ) -> tuple[str, ...]:
         wanted = (*self._credentials.scopes, *challenge.scopes) or found.scopes
+        if is_too_little and not challenge.scopes:
+            wanted = (*wanted, *found.scopes)
         before = tokens.requested if tokens is not None else ()
         scopes = dict.fromkeys((*before, *wanted))
         if OFFLINE in (found.server.scopes or ()):
@@ -266,7 +279,7 @@ class Authorizer:
         client = yield from self._credentials.known_client(tokens)
         try:
             if client is not None:
-                yield from self._keep((yield from refresh(tokens, client)))
+                yield from self._keep((yield from refresh(tokens, client, self._tls)))
                 return True
         except AuthorizationError as error:
             if error.code == REFUSED_CLIENT:

@@ -27,7 +27,7 @@ from urllib.parse import quote_plus
 
 from pydantic_core import to_json
 
-from tako.effects import Flow, Headers
+from tako.effects import Flow, Headers, TlsOptions
 from tako.mcp.auth.errors import AuthorizationError
 from tako.mcp.auth.exchange import Answered, post_json
 from tako.mcp.auth.metadata import ServerMetadata
@@ -85,7 +85,13 @@ def authenticate(client: Client, form: dict[str, str]) -> Headers:
     return ()
 
 
-def register(server: ServerMetadata, name: str, redirect_uri: str, scopes: Sequence[str]) -> Flow[Client]:
+def register(
+    server: ServerMetadata,
+    name: str,
+    redirect_uri: str,
+    scopes: Sequence[str],
+    tls: TlsOptions | None = None,
+) -> Flow[Client]:
     """Register with a server (RFC 7591). Raises AuthorizationError, TransportError, TimedOut."""
     if server.registration_endpoint is None:
         raise AuthorizationError(
@@ -107,7 +113,7 @@ def register(server: ServerMetadata, name: str, redirect_uri: str, scopes: Seque
         wanted["token_endpoint_auth_method"] = method
     if scopes:
         wanted["scope"] = " ".join(scopes)
-    answered = yield from post_json(server.registration_endpoint, to_json(wanted))
+    answered = yield from post_json(server.registration_endpoint, to_json(wanted), tls)
     if answered.status not in (200, 201):
         raise server_said_no(
             answered, f"{shown(server.issuer)} did not register this program", "registration"

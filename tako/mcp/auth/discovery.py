@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tako.effects import Flow
+from tako.effects import Flow, TlsOptions
 from tako.errors import TransportError
 from tako.mcp.auth.errors import AuthorizationError
 from tako.mcp.auth.exchange import fetch
@@ -43,25 +43,28 @@ class Found:
     server: ServerMetadata
     is_legacy: bool = False
     """True for a server of 2025-03-26, which publishes nothing about its resource."""
+    tls: TlsOptions | None = None
+    """Whom to trust when it is asked."""
 
 
-def discover(url: str, named: str | None, issuer: str | None) -> Flow[Found]:
+def discover(url: str, named: str | None, issuer: str | None, tls: TlsOptions | None = None) -> Flow[Found]:
     """Who lets into the server at `url`.
 
     `named` is the place that its challenge has named; `issuer` the one authorization server that is
-    trusted, None for any. Raises AuthorizationError, TransportError, TimedOut, ProtocolError.
+    trusted, None for any; `tls` whose certificates are. Raises AuthorizationError, TransportError,
+    TimedOut, ProtocolError.
     """
     local = is_local(url)
-    metadata = yield from _resource_metadata(url, named, local=local)
+    metadata = yield from _resource_metadata(url, named, tls, local=local)
     if metadata is None:
-        server = yield from _own_server(url, local=local)
+        server = yield from _own_server(url, tls, local=local)
         _require_trusted(server.issuer, issuer, url)
-        return Found(canonical(url), (), server, is_legacy=True)
+        return Found(canonical(url), (), server, is_legacy=True, tls=tls)
     chosen = issuer if issuer in metadata.issuers else metadata.issuers[0]
     assert chosen is not None
     _require_trusted(chosen, issuer, url)
-    server = yield from _server_metadata(chosen, local=local)
-    return Found(metadata.resource, metadata.scopes, server)
+    server = yield from _server_metadata(chosen, tls, local=local)
+    return Found(metadata.resource, metadata.scopes, server, tls=tls)
 
 
 def _require_trusted(found: str, trusted: str | None, url: str) -> None:
@@ -74,10 +77,12 @@ def _require_trusted(found: str, trusted: str | None, url: str) -> None:
         )
 
 
-def _resource_metadata(url: str, named: str | None, *, local: bool) -> Flow[ResourceMetadata | None]:
+def _resource_metadata(
+    url: str, named: str | None, tls: TlsOptions | None, *, local: bool
+) -> Flow[ResourceMetadata | None]:
     troubled: int | None = None
     for place in resource_places(url, named, local=local):
-        answered = yield from fetch(place)
+        answered = yield from fetch(place, tls)
         if answered.status >= 500 or answered.status == 429:
             troubled = answered.status
         elif answered.status == 200 and answered.json is not None:
@@ -93,9 +98,9 @@ def _resource_metadata(url: str, named: str | None, *, local: bool) -> Flow[Reso
     return None
 
 
-def _server_metadata(issuer: str, *, local: bool) -> Flow[ServerMetadata]:
+def _server_metadata(issuer: str, tls: TlsOptions | None, *, local: bool) -> Flow[ServerMetadata]:
     issuer = check_named(issuer, "the authorization server", local=local)
-    document = yield from _first_document(server_places(issuer), issuer)
+    document = yield from _first_document(server_places(issuer), issuer, tls)
     server = read_server(document, issuer, local=local) if document is not None else None
     if server is None:
         raise AuthorizationError(
@@ -106,18 +111,18 @@ def _server_metadata(issuer: str, *, local: bool) -> Flow[ServerMetadata]:
     return server
 
 
-def _own_server(url: str, *, local: bool) -> Flow[ServerMetadata]:
+def _own_server(url: str, tls: TlsOptions | None, *, local: bool) -> Flow[ServerMetadata]:
     """The authorization server of an MCP server of 2025-03-26, which is itself."""
     origin = origin_of(url)
-    document = yield from _first_document(server_places(origin), origin)
+    document = yield from _first_document(server_places(origin), origin, tls)
     server = read_server(document, origin, local=local, exact=False) if document is not None else None
     return server or assumed_server(url)
 
 
-def _first_document(places: list[str], issuer: str) -> Flow[dict[str, Any] | None]:
+def _first_document(places: list[str], issuer: str, tls: TlsOptions | None) -> Flow[dict[str, Any] | None]:
     """The first JSON object that is the metadata of an issuer, whichever."""
     for place in places:
-        answered = yield from fetch(place)
+        answered = yield from fetch(place, tls)
         if answered.status >= 500 or answered.status == 429:
             raise TransportError(
                 f"the metadata of the authorization server {shown(issuer)} answered {answered.status}; "

@@ -20,11 +20,12 @@ from urllib.parse import urlencode, urljoin
 
 from pydantic_core import from_json
 
-from tako.effects import Close, Flow, Headers, HttpHead, HttpRequest, Now, Receive, Send, within
+from tako.effects import Close, Flow, Headers, HttpHead, HttpRequest, Now, Receive, Send, TlsOptions, within
 from tako.errors import InvalidInput, ProtocolError, TimedOut, TransportError
 from tako.mcp.auth.urls import origin_of, shown
 from tako.mcp.versions import MODERN
 from tako.wire.retry_after import retry_hint
+from tako.wire.route import parse_url
 
 __all__ = ["Answered", "fetch", "post_form", "post_json"]
 
@@ -54,10 +55,14 @@ class Answered:
         return value if isinstance(value, str) and value else None
 
 
-def fetch(url: str) -> Flow[Answered]:
-    """GET a document; raises TransportError, TimedOut, ProtocolError. A status of 5xx is an answer here."""
+def fetch(url: str, tls: TlsOptions | None = None) -> Flow[Answered]:
+    """GET a document; `tls` says whom to trust. A status of 5xx is an answer here.
+
+    Raises TransportError, TimedOut, ProtocolError.
+    """
     for _ in range(MOST_REDIRECTS + 1):
-        answered = yield from _exchange(HttpRequest("GET", url, (*_ALWAYS, _REVISION), read_timeout=SECONDS))
+        asked = HttpRequest("GET", url, (*_ALWAYS, _REVISION), read_timeout=SECONDS, tls=_for(url, tls))
+        answered = yield from _exchange(asked)
         if answered.status not in _REDIRECTS or not answered.location:
             return answered
         try:
@@ -70,19 +75,27 @@ def fetch(url: str) -> Flow[Answered]:
     raise ProtocolError(f"{shown(url)} redirects more than {MOST_REDIRECTS} times", phase="head")
 
 
-def post_form(url: str, form: dict[str, str], headers: Headers = ()) -> Flow[Answered]:
+def post_form(
+    url: str, form: dict[str, str], headers: Headers = (), tls: TlsOptions | None = None
+) -> Flow[Answered]:
     """POST a form; raises what `fetch` raises, and TransportError for 5xx and 429."""
     kind = ("Content-Type", "application/x-www-form-urlencoded")
-    return _post(url, (*_ALWAYS, kind, *headers), urlencode(form).encode("ascii"))
+    return _post(url, (*_ALWAYS, kind, *headers), urlencode(form).encode("ascii"), tls)
 
 
-def post_json(url: str, body: bytes) -> Flow[Answered]:
+def post_json(url: str, body: bytes, tls: TlsOptions | None = None) -> Flow[Answered]:
     """POST a document; raises what `post_form` raises."""
-    return _post(url, (*_ALWAYS, ("Content-Type", "application/json")), body)
+    return _post(url, (*_ALWAYS, ("Content-Type", "application/json")), body, tls)
 
 
-def _post(url: str, headers: Headers, body: bytes) -> Flow[Answered]:
-    answered = yield from _exchange(HttpRequest("POST", url, headers, body, read_timeout=SECONDS))
+def _for(url: str, tls: TlsOptions | None) -> TlsOptions | None:
+    """What of it is of use for a URL, which may be a plain one of this machine."""
+    return tls if parse_url(url).origin.scheme == "https" else None
+
+
+def _post(url: str, headers: Headers, body: bytes, tls: TlsOptions | None) -> Flow[Answered]:
+    asked = HttpRequest("POST", url, headers, body, read_timeout=SECONDS, tls=_for(url, tls))
+    answered = yield from _exchange(asked)
     if answered.status >= 500 or answered.status == 429:
         raise TransportError(
             f"{shown(url)} answered {answered.status}; try again later",

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
-from tako.effects import Entropy, Flow, Now, call
+from tako.effects import Entropy, Flow, Now, TlsOptions, call
 from tako.mcp.auth.challenges import scopes_of
 from tako.mcp.auth.clients import Client, authenticate, server_said_no
 from tako.mcp.auth.discovery import Found
@@ -170,7 +170,9 @@ def ask_for_tokens(
 ) -> Flow[Tokens]:
     """Tokens for a grant. Raises AuthorizationError, TransportError, TimedOut, ProtocolError."""
     server = found.server
-    answered = yield from _post(server.token_endpoint, client, {**form, "resource": found.resource})
+    answered = yield from _post(
+        server.token_endpoint, client, {**form, "resource": found.resource}, found.tls
+    )
     moment: float = yield Now()
     before = Tokens(
         access="",
@@ -185,10 +187,10 @@ def ask_for_tokens(
     return _read(answered, before, moment)
 
 
-def refresh(tokens: Tokens, client: Client) -> Flow[Tokens]:
+def refresh(tokens: Tokens, client: Client, tls: TlsOptions | None = None) -> Flow[Tokens]:
     """New tokens for a refresh token; raises what `ask_for_tokens` raises."""
     form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh or "", "resource": tokens.resource}
-    answered = yield from _post(tokens.token_endpoint, client, form)
+    answered = yield from _post(tokens.token_endpoint, client, form, tls)
     moment: float = yield Now()
     return _read(answered, replace(tokens, granted_at=None), moment)
 
@@ -207,7 +209,7 @@ def exchange_id_token(
     }
     if scopes:
         form["scope"] = " ".join(scopes)
-    answered = yield from _post(endpoint, client, form)
+    answered = yield from _post(endpoint, client, form, found.tls)
     assertion = answered.text("access_token")
     if assertion is None or answered.text("issued_token_type") != _ID_JAG:
         raise AuthorizationError(
@@ -222,11 +224,11 @@ _SECRETS: Final = ("client_secret", "refresh_token", "code", "code_verifier", "a
                    "client_assertion")  # fmt: skip
 
 
-def _post(endpoint: str, client: Client, form: dict[str, str]) -> Flow[Answered]:
+def _post(endpoint: str, client: Client, form: dict[str, str], tls: TlsOptions | None) -> Flow[Answered]:
     """Ask a token endpoint; raises AuthorizationError if it says no."""
     form = dict(form)
     headers = () if "client_assertion" in form else authenticate(client, form)
-    answered = yield from post_form(endpoint, form, headers)
+    answered = yield from post_form(endpoint, form, headers, tls)
     if answered.status not in (200, 201) or answered.json is None or answered.text("error"):
         secrets = [client.secret, *[form.get(name) for name in _SECRETS]]
         raise server_said_no(answered, f"{shown(endpoint)} gave no token", "token", secrets)

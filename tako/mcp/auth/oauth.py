@@ -91,7 +91,7 @@ class OAuth(Credentials):
             return known
         # Also for what later calls may need: a registration may be all that can ever be asked for.
         all_scopes = tuple(dict.fromkeys((*scopes, *found.scopes)))
-        fresh = yield from register(server, self.client_name, self._redirect.uri, all_scopes)
+        fresh = yield from register(server, self.client_name, self._redirect.uri, all_scopes, found.tls)
         yield from call(self.storage.set, self._key(server.issuer), dump(fresh))
         return fresh
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from tako.errors import InvalidInput, TakoError, ToolError
+from tako.mcp.conversation import dumped
 from tako.mcp.errors import McpError
 from tako.mcp.server.questions import Elicit, Elicited, Question, Root, Roots, Sample, Sampled, require
 from tako.mcp.server.request_state import RequestState, digest
@@ -95,7 +96,7 @@ class Client:
 
     def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far it is, if the client wants to know. What is no progress is not sent."""
-        if self._progress_token is None or progress <= self._reached:
+        if self._progress_token is None or not self._reached < progress < float("inf"):
             return
         self._reached = progress
         told: dict[str, Json] = {"progressToken": self._progress_token, "progress": progress}
@@ -112,7 +113,8 @@ class Client:
         return ()
 
     def log(self, level: str, data: Json, logger: str | None = None) -> None:
-        """Send a log message, if the client wants those of this level. Raises InvalidInput for no level."""
+        """Send a log message, if the client wants those of this level. Raises InvalidInput for no level, and
+        for data that is not JSON."""
         if level not in LEVELS:
             raise InvalidInput(f"level should be one of {', '.join(LEVELS)}, not {level!r}")
         if self._lowest is None or LEVELS.index(level) < self._lowest:
@@ -120,6 +122,7 @@ class Client:
         told: dict[str, Json] = {"level": level, "data": data}
         if logger is not None:
             told["logger"] = logger
+        dumped(told)  # here, where its author sees that it cannot be sent
         self._speak("notifications/message", told)
 
     def _speak(self, method: str, params: dict[str, Json]) -> None:

@@ -27,26 +27,19 @@ from tako.mcp.errors import HEADER_MISMATCH, UNSUPPORTED_VERSION, McpError
 from tako.mcp.mirrored import Marks, decoded, mirrored
 from tako.mcp.server.client import LEVELS
 from tako.mcp.server.methods import Peer
-from tako.mcp.versions import MODERN, newest
+from tako.mcp.versions import MODERN, VERSION_KEY, newest
 from tako.wire.jsonrpc import INVALID_PARAMS
 
-__all__ = ["VERSION_KEY", "check_arguments", "check_headers", "introduced", "is_modern"]
+__all__ = ["check_arguments", "check_headers", "introduced"]
 
 Json: TypeAlias = Any
 Params: TypeAlias = Mapping[str, Json]
 
-VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
 INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
 LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
 NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 ROUTING: Final = ("mcp-protocol-version", "mcp-method", "mcp-name")
-
-
-def is_modern(params: Params) -> bool:
-    """Whether a request says of itself that it is of the modern era."""
-    meta = params.get("_meta")
-    return isinstance(meta, Mapping) and VERSION_KEY in meta
 
 
 def introduced(params: Params) -> Peer:

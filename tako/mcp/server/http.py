@@ -35,7 +35,7 @@ from typing import Any, Final, TypeAlias
 from tako.effects import Emit, Flow, Succeeded, entropy, gather, now, within
 from tako.errors import Cancelled, Interrupted, InvalidInput
 from tako.mcp.errors import HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION, McpError
-from tako.mcp.server.envelope import check_arguments, check_headers, introduced, is_modern
+from tako.mcp.server.envelope import check_arguments, check_headers, introduced
 from tako.mcp.server.exchange import (
     KEEP_ALIVE,
     PING,
@@ -52,7 +52,7 @@ from tako.mcp.server.methods import initialized, perform, speaks, welcome
 from tako.mcp.server.news import Subscription
 from tako.mcp.server.origin import Doors
 from tako.mcp.server.server import McpServer, News
-from tako.mcp.versions import HANDSHAKE
+from tako.mcp.versions import HANDSHAKE, is_modern
 from tako.serving import HttpIncoming, ResponseData, ResponseHead
 from tako.wire import jsonrpc
 from tako.wire.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR

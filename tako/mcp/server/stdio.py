@@ -7,13 +7,16 @@ What runs side by side, all in one Gather:
 | worker, N | takes the next message (NEXT), performs it, sends the reply; again                       |
 | mouth     | sends what is said meanwhile: progress, log, news; ends what still runs when the client  |
 |           | has gone                                                                                 |
+| ear       | has the link read though every worker is busy, so that a cancellation is heard, and the  |
+|           | end; while too many requests wait for a worker it does not, and the client has to wait   |
 
 | a connection is | from                                | and                                                |
 |-----------------|-------------------------------------|----------------------------------------------------|
 | opening         | the start                           | one worker takes one message after the other       |
 | serving         | `initialize` was answered, or there | all workers do                                     |
 |                 | was a request of the modern era     |                                                    |
-| ending          | the client has ended its output     | what runs has GRACE seconds to end and be sent, is |
+| ending          | the client has ended its output     | what was asked is done and sent, until nothing is  |
+|                 |                                     | finished for GRACE seconds; what still runs is     |
 |                 |                                     | cancelled then, and the flow returns               |
 
 A request of the modern era says so itself and is served as such, whatever was before it; any other is of
@@ -25,130 +28,75 @@ client cancels gets no reply. A subscription of the modern era keeps no worker b
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from tako.effects import Ask, Failed, Flow, Tell, gather, hang_up, open_link, within
-from tako.errors import Cancelled, Interrupted, InvalidInput, TakoError, TransportError
+from tako.cancellation import CancellationToken
+from tako.effects import Ask, Flow, Sleep, Tell, gather, hang_up, open_link, within
+from tako.errors import Cancelled, Interrupted, InvalidInput, TakoError
 from tako.links import StandardStreams
-from tako.mcp.conversation import (
-    NEXT,
-    Conversation,
-    Heard,
-    Incoming,
-    Notice,
-    Question,
-    Refusal,
-    Reply,
-    Resume,
-)
+from tako.mcp.conversation import END, NEXT, Conversation, Heard, Incoming, Notice, Question, Refusal, Reply
 from tako.mcp.errors import McpError
-from tako.mcp.framing import Framing, Lines
-from tako.mcp.server.envelope import introduced, is_modern
+from tako.mcp.framing import Lines
+from tako.mcp.server.envelope import introduced
 from tako.mcp.server.mailbox import Mailbox
 from tako.mcp.server.methods import Peer, initialized, perform, welcome
 from tako.mcp.server.news import Subscription, for_session
 from tako.mcp.server.server import McpServer, News
+from tako.mcp.versions import is_modern
 from tako.wire.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Id
 
-if TYPE_CHECKING:
-    from tako.mcp.conversation import _Next
-
-__all__ = ["GRACE", "ServedConversation", "serve_link", "serve_streams"]
+__all__ = ["GRACE", "serve_link", "serve_streams"]
 
 Json: TypeAlias = Any
 Said: TypeAlias = Notice | Reply | Refusal
 
 MAX_LISTENS: Final = 100
 GRACE: Final = 2.0
-"""Seconds in which calls may end when the client has gone."""
-
-
-class ServedConversation(Conversation):
-    """A Conversation whose end of input leaves what was asked before it: its replies can still be sent."""
-
-    def __init__(self, framing: Framing, peer: str) -> None:
-        super().__init__(framing, peer, is_server=True)
-
-    def receive_data(self, data: bytes) -> None:
-        super().receive_data(data)
-        if not data:
-            self._fail(TransportError("the client has ended its output", phase="link"))
-
-    def ask(self, message: Question | Resume | Literal[_Next.NEXT]) -> Hashable:
-        if message is NEXT and self._error is not None and not self._untaken:
-            ticket = object()
-            self._outcomes.append((ticket, Failed(self._error)))
-            return ticket
-        return super().ask(message)
-
-    def tell(self, message: Notice | Reply | Refusal) -> None:
-        asked = self._incoming.get(message.id) if type(message) is Reply else None
-        try:
-            super().tell(message)
-        except InvalidInput as error:
-            if asked is None:
-                raise
-            self._incoming[asked.id] = asked  # it still waits, so it is told what is wrong with its result
-            super().tell(Refusal(asked.id, INTERNAL_ERROR, f"the server failed: {error.message}"))
-
-    def cancel_all(self) -> None:
-        """Stop all that is asked of us, and answer none of it."""
-        incoming, self._incoming = self._incoming, {}
-        for one in incoming.values():
-            one.token.cancel()
-
-    def lost(self, error: TakoError) -> None:
-        super().lost(error)
-        self.cancel_all()
-
-    @property
-    def is_over(self) -> bool:
-        return super().is_over and not self._incoming
-
-    def _fail(self, error: TakoError) -> None:
-        asked, self._incoming = self._incoming, {}
-        super()._fail(error)
-        self._incoming = asked
+"""Seconds in which a call has to end when the client has gone."""
+PAUSE: Final = 0.02
+"""Seconds between two looks at whether requests still wait for a worker."""
 
 
 def serve_streams(server: McpServer, concurrency: int = 16) -> Flow[None]:
     """Serve our standard input and output until they end."""
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidInput(f"concurrency should be a whole number of at least 1, not {concurrency!r}")
-    conversation = ServedConversation(Lines(), "the client")
+    conversation = Conversation(Lines(), "the client", is_server=True)
     link = yield from open_link(StandardStreams(), conversation)
     yield from serve_link(server, link, conversation, concurrency)
     yield from hang_up(link)
 
 
-def serve_link(
-    server: McpServer, link: int, conversation: ServedConversation, concurrency: int = 16
-) -> Flow[None]:
-    """Serve who is at the other end of a link until they have gone."""
+def serve_link(server: McpServer, link: int, conversation: Conversation, concurrency: int = 16) -> Flow[None]:
+    """Serve who is at the other end of a link, over which the conversation goes, until they have gone."""
     connection = _Connection(server, link, conversation)
     stop_listening = server.listen(connection.bring)
     try:
         if (yield from connection.open()):
             workers = [connection.work(number) for number in range(concurrency)]
             connection.busy.update(range(concurrency))
-            yield from gather(*workers, connection.mouth())
+            yield from gather(*workers, connection.mouth(), connection.ear())
     finally:
         stop_listening()
 
 
 class _Connection:
-    """One client. `busy` are the workers that have not ended."""
+    """One client. `busy` are the workers that have not ended, `running` the requests they work on."""
 
-    def __init__(self, server: McpServer, link: int, conversation: ServedConversation) -> None:
+    def __init__(self, server: McpServer, link: int, conversation: Conversation) -> None:
         self.server = server
         self.link = link
         self.conversation = conversation
         self.outbox: Mailbox[Said] = Mailbox()
         self.session: Peer | None = None
         self.busy: set[int] = set()
+        self.running: set[CancellationToken] = set()
+        self.finished = 0
         self.has_ended = False
+        self.is_late = False
+        """True when the client has gone, and what runs has had its time."""
         self.first: Heard | None = None
         self.subscriptions: dict[Id, Subscription] = {}
 
@@ -192,7 +140,7 @@ class _Connection:
 
     def mouth(self) -> Flow[None]:
         """Send what is said until all workers have ended, and stop those that do not in time."""
-        seconds = None
+        seconds, finished = None, 0
         while True:
             said = yield from self.outbox.take(seconds)
             for one in said:
@@ -206,20 +154,30 @@ class _Connection:
             if seconds is None:
                 seconds = GRACE
                 yield from self._end_subscriptions()
+            elif finished < self.finished:
+                finished = self.finished
             else:
-                self.conversation.cancel_all()
+                self.is_late = True
+                for token in list(self.running):
+                    token.cancel()
+
+    def ear(self) -> Flow[None]:
+        """Have the link read until the client has gone."""
+        while not (yield Ask(self.link, END)):
+            yield Sleep(PAUSE)
+        self.has_ended = True
+        self.outbox.ring()
 
     def _next(self) -> Flow[Heard | None]:
         """What the client says next; None if it has gone."""
+        if self.is_late:
+            return None
         try:
             heard: Heard = yield Ask(self.link, NEXT)
             return heard
         except Cancelled:
             raise
         except TakoError:
-            if not self.has_ended:
-                self.has_ended = True
-                self.outbox.ring()
             return None
 
     def _attend(self, heard: Heard) -> Flow[None]:
@@ -228,6 +186,7 @@ class _Connection:
             return
         voice = _Voice(self)
         told: Said
+        self.running.add(heard.token)
         try:
             result = yield from within(None, self._perform(heard, voice), heard.token)
             if result is None:
@@ -239,6 +198,9 @@ class _Connection:
             told = Refusal(heard.id, error.number, error.message, error.data)
         except Cancelled:  # by the function itself, or else the next effect is cut short as well
             told = Refusal(heard.id, INTERNAL_ERROR, "it was cancelled at the server")
+        finally:
+            self.running.discard(heard.token)
+            self.finished += 1
         if voice.has_spoken:
             self.outbox.put(told, must=True)
         else:
@@ -285,6 +247,10 @@ class _Connection:
         """Send; to somebody who has gone, nothing."""
         try:
             yield Tell(self.link, told)
+        except InvalidInput as error:  # JSON cannot say it
+            if not isinstance(told, Notice):
+                words = f"the server failed: {error.message}"
+                yield from self._tell(Refusal(told.id, INTERNAL_ERROR, words))
         except Cancelled:
             raise
         except TakoError:
