@@ -23,14 +23,14 @@ A question of ours, by its id:
 To whom what the peer says goes: progress, and what a subscription is told, to the question that it
 names; a request, and any other notice, to who asks NEXT; else a request is an Interlude of the oldest
 question that waits, and a notice is `overheard`.
-A request that nobody can take yet is kept; beyond MAX_KEPT, or MAX_SERVED by a server, they are refused. `ping`, which the modern era
-has not, is answered here.
+A request that nobody can take yet is kept; beyond MAX_KEPT, or MAX_SERVED by a server, they are refused.
+`ping`, which the modern era has not, is answered here.
 
 Invariants. An id that we gave is never given again. A message with `method` is never taken for an answer,
 whatever its id. A forgotten question is cancelled at the peer, by a notice; a question that the peer cancels
-has its `Incoming.token` cancelled, and gets no answer. A server whose client has ended its output still takes
-and answers what came before; any other end is the end of all. Lines of a server that are no JSON are dropped, for
-many print to where they should not; the last is said in the error if the link is lost.
+has its `Incoming.token` cancelled, and gets no answer. A server whose client has ended its output still
+takes and answers what came before; any other end is the end of all. Lines of a server that are no JSON are
+dropped, for many print to where they should not; the last is said in the error if the link is lost.
 """
 
 from __future__ import annotations

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +18,9 @@ import tako_io_sync
 import tako_io_trio
 from tako.driving.live_link import MOST_PROVOKED, ROOM
 from tako.effects import Ask, Flow, Hangup, Open, Tell, Within
-from tako.errors import TimedOut, TransportError
+from tako.errors import InvalidInput, TimedOut, ToolError, TransportError
 from tako.links import Child
+from tests.adapters.async_kit import Arm, AsyncioArm, TrioArm
 from tests.adapters.links_kit import LineMachine, servant
 
 
@@ -104,6 +108,51 @@ def test_nobody_says_more_than_there_is_room_for(drive: Callable[[Flow[Any]], An
 
     drive(flow())
     assert machine.said < ROOM + 30_000 + 3 * (1 << 16)  # a pipe, what the child has read, and some
+
+
+class Unfit(LineMachine):
+    def attach(self, poke: Callable[[], None]) -> None:
+        raise ToolError("it does not fit")
+
+
+def test_a_machine_that_cannot_be_attached_leaves_no_child(
+    drive: Callable[[Flow[Any]], Any], tmp_path: Path
+) -> None:
+    note = tmp_path / "pid"
+    command = ("sh", "-c", f"echo $$ > {note}; exec sleep 60")
+
+    def flow() -> Flow[None]:
+        with pytest.raises(ToolError):
+            yield Open(Child(command), Unfit())
+
+    drive(flow())
+    if note.exists() and (pid := note.read_text()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+
+@pytest.mark.parametrize("arm", [AsyncioArm(), TrioArm()], ids=["asyncio", "trio"])
+def test_closing_in_another_loop_is_refused(arm: Arm) -> None:
+    """Links and connections are watched by the loop that they were opened in."""
+    refused: list[InvalidInput] = []
+
+    async def scenario() -> None:
+        async with arm.Runtime() as runtime:
+            link = await runtime.run(_one(Open(servant(), LineMachine())))
+
+            def elsewhere() -> None:
+                try:
+                    trio.run(runtime.aclose) if arm.name == "trio" else asyncio.run(runtime.aclose())
+                except InvalidInput as error:
+                    refused.append(error)
+
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            await arm.until(lambda: not thread.is_alive(), "it did not end")
+            assert await runtime.run(_one(Ask(link, "echo still"))) == "still"
+
+    arm.play(scenario)
+    assert "close it there" in str(refused[0])
 
 
 def _one(effect: Any) -> Flow[Any]:

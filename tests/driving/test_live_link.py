@@ -97,7 +97,8 @@ def test_a_peer_that_makes_us_answer_and_takes_nothing_is_not_read_until_it_does
     assert not live.is_flooded
     live.received(line({"id": 1, "result": "at last"}))
     assert asking.result() == "at last"
-    assert not live.is_flooded
+    live.received(question("p", "ping"))
+    assert not live.is_flooded, "what was taken counts no more"
 
 
 def test_what_we_ask_ourselves_is_no_flood() -> None:
@@ -109,3 +110,13 @@ def test_what_we_ask_ourselves_is_no_flood() -> None:
     live.outgoing.clear()
     live.received(question("p", "ping"))
     assert not live.is_flooded
+
+
+def test_the_machines_own_words_on_a_loss_are_told() -> None:
+    live = link()
+    asking = live.ask(Question("a"), nothing)
+    live.received(b"Traceback: boom\n")
+    live.lost(link_lost("the peer"))
+    error = error_of(asking)
+    assert "Traceback: boom" in str(error)
+    assert error.partial is UNSENT  # type: ignore[attr-defined]

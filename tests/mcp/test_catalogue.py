@@ -132,9 +132,9 @@ def test_true_is_no_number_and_a_number_no_bool() -> None:
 
 
 def test_hints_are_the_servers_word_or_none() -> None:
-    info = ToolInfo.of({"name": "t", "inputSchema": {}, "annotations": {"readOnlyHint": 1, "title": "A",
-                                                                        "destructiveHint": False}})  # fmt: skip
-    assert (info.read_only, info.destructive, info.idempotent, info.open_world) == (None, False, None, None)
+    hints = {"readOnlyHint": 1, "title": "A", "destructiveHint": False}
+    info = ToolInfo.of({"name": "t", "inputSchema": {}, "annotations": hints})
+    assert (info.read_only, info.destructive, info.idempotent) == (None, False, None)
     assert info.title == "A"
     assert info.raw["annotations"]["readOnlyHint"] == 1
 

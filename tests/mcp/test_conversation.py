@@ -14,7 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tako.effects import Failed, Succeeded
 from tako.errors import InvalidInput, ProtocolError, TransportError
 from tako.mcp.conversation import (
+    BACKLOG,
+    END,
     MAX_KEPT,
+    MAX_SERVED,
     NEXT,
     Conversation,
     Incoming,
@@ -148,7 +151,7 @@ def test_an_abandoned_question_pokes_the_driver_and_is_cancelled_then() -> None:
     conversation.receive_data(note("notifications/progress", progressToken=1, progress=1))
     ((_, outcome),) = conversation.outcomes()
     conversation.data_to_send()
-    conversation.abandon(outcome.value.id)
+    conversation.abandon(outcome.value.id)  # type: ignore[union-attr]
     assert poked == [None]
     assert [message["method"] for message in sent(conversation)] == ["notifications/cancelled"]
 
@@ -206,6 +209,28 @@ def test_too_many_requests_are_refused_and_too_many_notices_dropped() -> None:
     refused = [message["id"] for message in sent(conversation) if "error" in message]
     assert refused == [MAX_KEPT, MAX_KEPT + 1, MAX_KEPT + 2]
     assert len(conversation.overheard) == MAX_KEPT
+
+
+def test_after_its_failure_nothing_is_sent() -> None:
+    conversation = talk()
+    conversation.receive_data(b"x" * (17 << 20))
+    question = Question("m")
+    with pytest.raises(ProtocolError, match="bytes"):
+        conversation.ask(question)
+    assert question.id is None
+    assert conversation.data_to_send() == b""
+
+
+def test_a_request_that_was_given_up_after_its_answer_does_not_refuse_the_next_of_that_id() -> None:
+    conversation = talk()
+    listener = conversation.ask(NEXT)
+    conversation.receive_data(question("a", "roots/list"))
+    first = one_outcome(conversation, listener).value
+    conversation.tell(Reply("a", {}))
+    conversation.receive_data(question("a", "roots/list"))
+    conversation.data_to_send()
+    conversation.abandon(first)
+    assert sent(conversation) == []
 
 
 # Answering.
@@ -271,7 +296,7 @@ def test_all_who_wait_hear_of_the_loss_each_by_an_error_of_their_own() -> None:
     assert set(outcomes) == set(tickets)
     errors = [outcome.error for outcome in outcomes.values() if isinstance(outcome, Failed)]
     assert len({id(error) for error in errors}) == 3
-    assert all("Traceback: boom" in error.message for error in errors), "what it said last may say why"
+    assert all("Traceback: boom" in error.message for error in errors), "what it said last may say why"  # type: ignore[attr-defined]
     assert conversation.is_over
 
 
@@ -333,7 +358,7 @@ class TwoTalk(RuleBasedStateMachine):
     def _collect(self, side: str) -> None:
         conversation = self.sides[side]
         for ticket, outcome in conversation.outcomes():
-            value = outcome.value
+            value = outcome.value  # type: ignore[union-attr]
             if ticket in self.takers[side]:
                 self.takers[side].remove(ticket)
                 self._took(side, value)
@@ -424,3 +449,64 @@ class TwoTalk(RuleBasedStateMachine):
 
 
 TestTwoTalk = TwoTalk.TestCase
+
+
+# The end of the client's output.
+
+
+def test_a_server_still_takes_and_answers_what_came_before_the_end() -> None:
+    server = talk(is_server=True)
+    server.receive_data(question(1, "first") + question(2, "second"))
+    taken = one_outcome(server, server.ask(NEXT)).value
+    server.receive_data(b"")
+    assert not server.is_over and not taken.token.is_cancelled
+    later = one_outcome(server, server.ask(NEXT)).value
+    assert later.method == "second"
+    assert isinstance(one_outcome(server, server.ask(NEXT)), Failed)
+    server.tell(Reply(2, {}))
+    assert not server.is_over
+    server.tell(Refusal(1, -1, "no"))
+    assert server.is_over and [message["id"] for message in sent(server)] == [2, 1]
+    with pytest.raises(TransportError, match="ended its output"):
+        server.ask(Question("m"))
+
+
+def test_any_other_end_of_a_server_is_the_end_of_all() -> None:
+    server = talk(is_server=True)
+    server.receive_data(question(1, "first"))
+    taken = one_outcome(server, server.ask(NEXT)).value
+    server.receive_data(b"")
+    server.lost(TransportError("gone"))
+    assert server.is_over and taken.token.is_cancelled
+
+
+def test_who_asks_for_the_end_is_told_of_it_or_sent_away_while_many_wait() -> None:
+    server = talk(is_server=True)
+    ticket = server.ask(END)
+    server.receive_data(b"".join([question(number, "m") for number in range(BACKLOG - 1)]))
+    assert server.outcomes() == []
+    server.receive_data(question(BACKLOG, "m"))
+    assert one_outcome(server, ticket) == Succeeded(False)
+    assert one_outcome(server, server.ask(END)) == Succeeded(False)
+    one_outcome(server, server.ask(NEXT))
+    server.forget(server.ask(END))
+    ticket = server.ask(END)
+    server.receive_data(b"")
+    assert one_outcome(server, ticket) == Succeeded(True)
+    assert one_outcome(server, server.ask(END)) == Succeeded(True)
+
+
+def test_a_server_refuses_more_than_it_can_have_to_do() -> None:
+    server = talk(is_server=True)
+    server.receive_data(b"".join([question(number, "m") for number in range(MAX_SERVED + 2)]))
+    assert [answer["id"] for answer in sent(server)] == [MAX_SERVED, MAX_SERVED + 1]
+
+
+def test_what_json_cannot_say_leaves_a_request_to_be_refused() -> None:
+    server = talk(is_server=True)
+    server.receive_data(question(1, "m"))
+    for answer in (Reply(1, object()), Refusal(1, -1, "no", object())):
+        with pytest.raises(InvalidInput):
+            server.tell(answer)
+    server.tell(Refusal(1, -1, "no"))
+    assert [answer["error"]["message"] for answer in sent(server)] == ["no"]

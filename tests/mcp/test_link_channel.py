@@ -277,14 +277,21 @@ def test_a_resource_that_a_new_connection_does_not_have_is_no_reason_to_be_witho
         return {}
 
     first = ScriptedServer({"resources/subscribe": lambda params: {}, "tools/call": lambda params: dies()})
-    second = ScriptedServer({"resources/subscribe": gone, "tools/call": lambda params: text("alive")})
-    world, session = World(first, second), Session(At(era="handshake"))
+    second = ScriptedServer({
+        "resources/subscribe": gone, "tools/call": lambda params: text("alive"), "die": lambda params: dies(),
+    })  # fmt: skip
+    third = ScriptedServer({"resources/subscribe": lambda params: {}})
+    world, session = World(first, second, third), Session(At(era="handshake"))
     for uri in ("a:gone", "a:here"):
         world.run(session.subscribe(uri))
     with pytest.raises(TransportError):
         world.run(session.call("t"))
     assert world.run(session.call("t")).text == "alive"
     assert [params["uri"] for params in second.asked("resources/subscribe")] == ["a:gone", "a:here"]
+    with pytest.raises(TransportError):
+        world.run(session.request("die", {}))
+    world.run(session.ready())
+    assert [params["uri"] for params in third.asked("resources/subscribe")] == ["a:here"]
 
 
 def test_a_subscription_that_was_refused_is_not_kept() -> None:
@@ -376,3 +383,45 @@ def test_a_conversation_does_not_grow_with_its_calls() -> None:
     }  # fmt: skip
     assert not conversation._pending
     assert not conversation._incoming
+
+
+class Unlucky(LinkChannel):
+    """Its link is found dead by so many calls of tools, before a byte of them was written."""
+
+    failures = 0
+
+    def ask(self, request: Outgoing, ear: Any) -> Flow[Any]:
+        if request.method == "tools/call" and self.failures:
+            self.failures -= 1
+            raise TransportError("the link is dead", partial=UNSENT)
+        return super().ask(request, ear)
+
+
+class AtUnlucky(At):
+    def channel(self) -> Unlucky:
+        return Unlucky(self.label, self._connect)
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_what_was_unsent_is_sent_once_more_and_not_for_ever(failures: int) -> None:
+    server = ScriptedServer({"tools/call": lambda params: text("alive")})
+    world, session = World(server), Session(AtUnlucky(era="handshake"))
+    world.run(session.ready())
+    session._channel.failures = failures  # type: ignore[attr-defined]
+    if failures == 1:
+        assert world.run(session.call("t")).text == "alive"
+    else:
+        with pytest.raises(TransportError, match="dead"):
+            world.run(session.call("t"))
+    assert server.methods.count("tools/call") == 2 - failures
+
+
+def test_a_loss_while_one_goes_on_waiting_never_counts_as_unsent() -> None:
+    """The driver may believe so, if something else was written with the Resume."""
+    channel: Any = At().channel()
+    World(ScriptedServer()).run(channel.open())
+    resuming = channel._line._resume(1)
+    next(resuming)
+    with pytest.raises(TransportError) as caught:
+        resuming.throw(TransportError("lost", partial=UNSENT))
+    assert caught.value.partial is None

@@ -33,13 +33,14 @@ _NAP: Final = 3600.0
 class Mailbox(Generic[T]):
     """A way from many threads to one flow."""
 
-    __slots__ = ("_bell", "_is_closed", "_kept", "_limit")
+    __slots__ = ("_bell", "_is_closed", "_is_rung", "_kept", "_limit")
 
     def __init__(self, limit: int = MAX_KEPT) -> None:
         self._limit = limit
         self._kept: deque[T] = deque()
         self._bell: CancellationToken | None = None
         self._is_closed = False
+        self._is_rung = False
 
     @property
     def is_closed(self) -> bool:
@@ -50,32 +51,37 @@ class Mailbox(Generic[T]):
         if self._is_closed or (len(self._kept) >= self._limit and not must):
             return False
         self._kept.append(item)
-        self.ring()
+        self._wake()
         return True
 
     def ring(self) -> None:
-        """Have who takes look again."""
-        bell = self._bell
-        if bell is not None:
-            bell.cancel()
+        """Have who takes look again, or not wait the next time."""
+        self._is_rung = True
+        self._wake()
 
     def close(self) -> None:
         """Nothing will be put any more."""
         self._is_closed = True
-        self.ring()
+        self._wake()
 
     def take(self, seconds: float | None = None) -> Flow[list[T]]:
         """All there is, in order; [] if there is nothing, and it was closed or rung, or the time is over."""
         self._bell = bell = CancellationToken()
-        if not self._kept and not self._is_closed:
+        if not self._kept and not self._is_closed and not self._is_rung:
             try:
                 yield from within(seconds, sleep_for_ever(), bell)
             except (Interrupted, TimedOut):
                 pass
+        self._is_rung = False
         taken: list[T] = []
         while self._kept:
             taken.append(self._kept.popleft())
         return taken
+
+    def _wake(self) -> None:
+        bell = self._bell
+        if bell is not None:
+            bell.cancel()
 
 
 def sleep_for_ever() -> Flow[None]:

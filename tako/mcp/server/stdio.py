@@ -163,8 +163,13 @@ class _Connection:
 
     def ear(self) -> Flow[None]:
         """Have the link read until the client has gone."""
-        while not (yield Ask(self.link, END)):
-            yield Sleep(PAUSE)
+        try:
+            while not (yield Ask(self.link, END)):
+                yield Sleep(PAUSE)
+        except Cancelled:
+            raise
+        except TakoError:
+            pass  # it is lost
         self.has_ended = True
         self.outbox.ring()
 

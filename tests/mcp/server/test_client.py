@@ -357,5 +357,7 @@ def test_a_handle_outside_a_server_says_so() -> None:
     client = Client(TABLE[LATEST], EVERYTHING, {}, say=lambda method, params: None)
     with pytest.raises(InvalidInput, match="level should be one of"):
         client.log("loud", "x")
+    with pytest.raises(InvalidInput, match="JSON"):
+        client.log("info", object())
     assert client.can("sampling") and not client.can("tasks")
     assert ServedTool(tells).is_lively

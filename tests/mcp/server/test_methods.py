@@ -61,7 +61,7 @@ def test_tools_are_listed_with_what_the_revision_knows(revision: str) -> None:
         ("add", {"a": 2, "b": 40}, "42"),
         ("later", {"text": "é"}, "É"),
         ("count", {"to": 3}, "3 of 3"),
-        ("nap", {"seconds": 5}, "slept 5"),
+        ("nap", {"seconds": 1}, "slept 1"),
         ("raw", {"n": 1}, "{'n': 1}"),
         ("raw", None, "{}"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import dataclasses
 from typing import Any
 
@@ -160,6 +161,30 @@ def test_what_fills_the_gaps_comes_out_again(values: list[str]) -> None:
     address = "x:/" + "/".join(quote(value, safe="") for value in values)
     if len(address) <= 4096:
         assert template.match(address) == dict(zip(names, values, strict=True))
+
+
+@given(
+    st.lists(st.sampled_from(["{}", "{+}", "a", "/", "aa"]), min_size=1, max_size=7),
+    st.text("a/b", max_size=9),
+)
+def test_addresses_match_as_the_regular_expression_says(pieces: list[str], address: str) -> None:
+    text, pattern = "", ""
+    for number, piece in enumerate(pieces):
+        text += piece.replace("}", f"n{number}}}")
+        gap = {"{}": "[^/?#]+?", "{+}": ".+?"}.get(piece)
+        pattern += f"(?P<n{number}>{gap})" if gap else piece
+    try:
+        template = UriTemplate(text)
+    except InvalidInput:
+        return
+    found = re.fullmatch(pattern, address)
+    assert template.match(address) == (found and found.groupdict())
+
+
+def test_no_address_takes_long() -> None:
+    template = UriTemplate("-".join(f"{{+n{number}}}" for number in range(8)) + "!")
+    assert template.match("-" * 4096) is None
+    assert template.match("-" * 4095 + "!") is not None
 
 
 # An agent as a tool.

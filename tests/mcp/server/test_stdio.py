@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tako.effects import Flow, Sleep
+from tako.effects import Flow, Gather, Sleep
 from tako.errors import Cancelled, InvalidInput
+from tako.mcp.conversation import BACKLOG
+from tako.mcp.errors import McpError
 from tako.mcp.server import McpServer, Prompt, Resource
 from tako.mcp.server.news import SUBSCRIPTION_ID
+from tako.mcp.server.stdio import GRACE
 from tako.testing import Simulator
 from tako.tools import Tool
 from tests.mcp.server.offers import everything_server, nap
@@ -98,6 +101,56 @@ def test_what_runs_when_the_client_has_gone_gets_a_moment() -> None:
     assert (
         max(entry.ended or 0 for entry in simulator.trace if not entry.what.startswith("Sleep 1000")) < 1001
     )
+
+
+def test_what_waits_for_a_worker_when_the_client_has_gone_is_done_as_long_as_something_is() -> None:
+    simulator = Simulator()
+    heard = over_stdio(napper(), *handshake(), *naps(*[1.5] * 6, 500, 1), concurrency=2, simulator=simulator)
+    assert sorted(message["id"] for message in heard if message["id"] != "init") == [1, 2, 3, 4, 5, 6, 8]
+    over = [entry.ended or 0 for entry in simulator.trace if entry.what == "Sleep 500.0 s"]
+    assert len(over) == 1 and 4.5 + GRACE <= over[0] <= 5.5 + 2 * GRACE
+
+
+def test_a_client_may_send_as_much_as_it_likes_before_it_hears_anything() -> None:
+    many = [request(number, "tools/list") for number in range(1500)]
+    heard = over_stdio(napper(), *handshake(), *many)
+    assert {message["id"] for message in heard if "result" in message} == {"init", *range(1500)}
+
+
+def test_the_link_is_read_though_every_worker_is_busy_unless_many_requests_wait_for_one() -> None:
+    pipe, simulator, read = Pipe(), Simulator(), []
+    pipe.say(*handshake(), *naps(10, 10, 10))
+
+    def client() -> Flow[None]:
+        yield Sleep(1)
+        assert pipe.live is not None
+        read.append(pipe.live.is_awaited)
+        pipe.say(*naps(*[0] * BACKLOG, first=10))
+        yield Sleep(1)
+        read.append(pipe.live.is_awaited)
+        yield Sleep(19)
+        read.append(pipe.live.is_awaited)
+        pipe.end()
+
+    def both() -> Flow[None]:
+        yield Gather((linked(napper().flow(concurrency=2), pipe), client()))
+
+    simulator.run(both())
+    assert read == [True, False, True] and len(pipe.heard) == 1 + 3 + BACKLOG
+
+
+def test_a_ping_is_of_the_handshake_era() -> None:
+    heard = over_stdio(napper(), *handshake(), request(1, "ping"), request(2, "ping", revision=MODERN))
+    answers = {message["id"]: message for message in heard}
+    assert answers[1]["result"] == {} and answers[2]["error"]["code"] == -32601
+
+
+def test_an_error_that_is_no_json_is_an_error() -> None:
+    def refuse() -> str:
+        raise McpError("no", -32000, {"why": object()})
+
+    heard = over_stdio(McpServer([refuse]), *handshake(), request(1, "tools/call", {"name": "refuse"}))
+    assert heard[1]["error"]["code"] == -32603 and "JSON" in heard[1]["error"]["message"]
 
 
 def test_the_flow_ends_with_the_input_also_before_anything_was_said() -> None:
