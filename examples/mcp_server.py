@@ -3,8 +3,8 @@
     python examples/mcp_server.py                     over stdio, for a client that starts it
     python examples/mcp_server.py 127.0.0.1:8000      over HTTP, at http://127.0.0.1:8000/mcp
 
-No event loop runs here. Tools are functions; those that annotate a parameter with ToolContext can speak
-with the client, and may ask its user.
+No event loop runs here. Tools are functions; those that annotate a parameter with Client can speak with
+the client, and may ask its user.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tako.mcp.server import Client, McpServer, Resource, Template, serve
-from tako.tools import ToolContext, tool
+from tako.tools import tool
 
 BOOKS = {"1": "The Octopus", "2": "The Sea Around Us"}
 
@@ -43,9 +43,8 @@ def read_aloud(id: str) -> Iterator[str]:
     yield from BOOKS[id].split()
 
 
-def lend(id: str, context: ToolContext) -> str:
+def lend(id: str, client: Client) -> str:
     """Lend a book, if the user wants that."""
-    client = Client.of(context)
     answer = client.elicit(f"Lend {BOOKS[id]!r}?")  # ask before you act: with the answer, it is called again
     if not answer.accepted:
         return "Nothing was lent."

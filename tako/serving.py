@@ -11,7 +11,8 @@ number of ResponseData, and returns; effects of every kind may come between:
 
 | the flow                           | the client gets                                            |
 |------------------------------------|------------------------------------------------------------|
-| emits a head, or data              | it at once: nothing is held back                           |
+| emits a head, or data              | it at once; but a head with a content-length goes with the |
+|                                    | first data                                                 |
 | returns after its head             | the end of a whole answer                                  |
 | fails, or returns, before its head | 500 and no details; those go to the log named "tako"       |
 | fails after its head               | a connection that is cut, so that nothing looks whole      |

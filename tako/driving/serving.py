@@ -215,24 +215,27 @@ class Connection:
         """Raises Gone. The state of the machine says how it went: DONE, or cut."""
         machine = self._machine
         token = self._stop.child()
+        held = b""
         try:
             yield Begin(self._handler(incoming), token)
             while (event := (yield _TAKE)) is not NO_MORE:
                 if isinstance(event, ResponseData):
-                    data = machine.send_data(event.data)
+                    data, held = held + machine.send_data(event.data), b""
                 elif isinstance(event, ResponseHead):
                     if self._stop.is_cancelled:
                         machine.close_after_answer()
                     data = machine.send_head(event.status, event.headers, self._clock())
+                    if _tells_length(event):
+                        held, data = data, b""  # it goes with the first of the body, in one packet
                 else:
                     continue
                 if data:
                     yield Say(data)
-            end = machine.send_end()
+            end = held + machine.send_end()
         except Gone:
             raise
         except Exception as error:
-            end = self._fail(incoming, error, token)
+            end = held + self._fail(incoming, error, token)
         yield Finish()
         token.detach()
         if end:
@@ -248,6 +251,10 @@ class Connection:
             self._machine.close_after_answer()
             return self._machine.refuse(503, self._clock())
         return self._machine.refuse(500, self._clock())
+
+
+def _tells_length(head: ResponseHead) -> bool:
+    return any(name.lower() == "content-length" for name, _ in head.headers)
 
 
 def log_failure(incoming: HttpIncoming, error: Exception) -> None:

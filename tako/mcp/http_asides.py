@@ -5,7 +5,8 @@ GET, is heard by the side of requests, where the host can be asked anything:
 
 | a request                          | the stream of the session                                         |
 |------------------------------------|-------------------------------------------------------------------|
-| brings no answer for QUIET seconds | is begun by it; it is one for all who wait then, see once         |
+| is about to be sent                | is begun before it, since what is said while nobody hears it is   |
+|                                    | lost; it is one for all who wait then, see once                   |
 | has a stream that is to be resumed | is not begun: the server may want to be left alone for so long    |
 | brings its answer                  | is given up, or goes over to another request that waits           |
 | while somebody listens             | is left to who listens                                            |
@@ -22,7 +23,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
-from tako.effects import Flow, Sleep, Succeeded, gather, within
+from tako.effects import Flow, Sleep, Succeeded, gather, sleep, within
 from tako.errors import Cancelled, Interrupted, TakoError
 from tako.mcp.channel import Ear, Outgoing
 from tako.mcp.once import Once
@@ -32,8 +33,10 @@ __all__ = ["Asides"]
 T = TypeVar("T")
 Json: TypeAlias = Any
 
-QUIET: Final = 0.2
-"""Seconds without an answer, after which the server may be waiting for us elsewhere."""
+HEAD_START: Final = 1.0
+"""Seconds at most that a request waits for this stream to begin."""
+PAUSE: Final = 0.2
+"""Seconds after which it is looked again whether a stream is still to be resumed."""
 WORK: Final = ("tools/call", "prompts/get", "resources/read", "completion/complete")
 """Requests at which a server does what its author has written, and may want to ask."""
 
@@ -50,6 +53,8 @@ class Asides:
         self._listeners: set[object] = set()
         self._giving_way = CancellationToken()
         """Cancelled when somebody wants to listen."""
+        self._begun = CancellationToken()
+        """Cancelled when the stream has begun, or will not."""
         self._at_work: set[object] = set()
         self._last_work: object = None
 
@@ -70,8 +75,7 @@ class Asides:
 
     def may_matter(self, request: Outgoing) -> bool:
         """Whether the server may ask here what it needs for the request."""
-        takes_long = request.timeout is None or request.timeout > QUIET
-        return request.method in WORK and takes_long and self._is_offered and not self._listeners
+        return request.method in WORK and self._is_offered and not self._listeners
 
     def beside(
         self, make: Callable[[CancellationToken], Flow[Json]], timeout: float | None, ear: Ear
@@ -85,13 +89,14 @@ class Asides:
 
         def wait() -> Flow[Json]:
             try:
+                yield from self._wait_for_begin()
                 return (yield from make(late))
             finally:
                 over.cancel()
 
         def hear() -> Flow[None]:
             try:
-                yield from within(None, self._after_a_while(timeout, late, ear), over)
+                yield from within(None, self._meanwhile(timeout, late, ear), over)
             except Interrupted:
                 return
 
@@ -117,42 +122,54 @@ class Asides:
     def has_worked_since(self, last_work: object) -> bool:
         return bool(self._at_work) or self._last_work is not last_work
 
-    def _after_a_while(self, timeout: float | None, late: CancellationToken, ear: Ear) -> Flow[None]:
-        yield Sleep(QUIET)
+    def begun(self) -> None:
+        """The server has let us hear it."""
+        self._begun.cancel()
+
+    def _wait_for_begin(self) -> Flow[None]:
+        begun = self._begun
+        if not begun.is_cancelled:
+            try:
+                yield from within(None, sleep(HEAD_START), begun)
+            except Interrupted:
+                return
+
+    def _meanwhile(self, timeout: float | None, late: CancellationToken, ear: Ear) -> Flow[None]:
         if timeout is None:
             yield from self._join(ear)
         else:
             yield from gather(self._join(ear), self._count(timeout, late))
 
     def _count(self, timeout: float, late: CancellationToken) -> Flow[None]:
-        left = timeout - QUIET
         while True:
             last_work = self._last_work
-            yield Sleep(left)
+            yield Sleep(timeout)
             if not self.has_worked_since(last_work):
                 late.cancel()
                 return
-            left = timeout
 
     def _join(self, ear: Ear) -> Flow[None]:
         while self.resuming:
-            yield Sleep(QUIET)
+            yield Sleep(PAUSE)
         yield from self._once.run(partial(self._lead, ear))
 
     def _lead(self, ear: Ear) -> Flow[None]:
         """Hear it for all who wait."""
         giving_way = self._giving_way
-        if self._listeners or not self._is_offered:
-            return
         try:
+            if self._listeners or not self._is_offered:
+                return
             yield from within(None, self._hear(_BusyEar(self, ear)), giving_way)
+            self._is_offered = False
         except Interrupted:
             return  # somebody listens, and hears it all
         except Cancelled:
             raise
         except TakoError:
-            pass
-        self._is_offered = False
+            self._is_offered = False
+        finally:
+            begun, self._begun = self._begun, CancellationToken()
+            begun.cancel()
 
 
 class _BusyEar:

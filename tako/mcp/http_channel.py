@@ -381,6 +381,7 @@ class HttpChannel(PostingChannel):
             reading.begin(head.exchange)
             if not is_awaited:
                 reading.tries = 0
+                self._asides.begun()
             return True
         was_heard = status == 404 and reading.exchange != 0  # so the session was known, and is not any more
         if is_awaited or was_heard or status in (401, 403, 409) or may_pass(status):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from tako.models import Principal
 if TYPE_CHECKING:
     from tako.steering import Steering
 
-__all__ = ["ToolContext"]
+__all__ = ["OfContext", "ToolContext"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,15 @@ class ToolContext:
     def progress(self, item: Any) -> Emit:
         """What a tool that is a flow yields to show how far it is."""
         return Emit(() if self.show is None else self.show(item))
+
+
+class OfContext(ABC):
+    """The base of what a tool can have as well, by a parameter annotated with its class.
+
+    `of` is called with the context when the tool is; a ToolError of it is what the model is told.
+    """
+
+    @classmethod
+    @abstractmethod
+    def of(cls, context: ToolContext) -> OfContext:
+        """The instance for this call."""

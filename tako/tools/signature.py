@@ -1,8 +1,8 @@
 """A function's signature as a Pydantic model: its JSON schema for the model, its check for us.
 
-Every parameter becomes a field; a parameter annotated with ToolContext is left out, because tako
-fills it in. `*args` cannot be named in JSON and is refused; `**kwargs` lets further names through.
-A parameter that is called like something of BaseModel's own (`json`, `copy`) is a field of another
+Every parameter becomes a field; a parameter annotated with ToolContext, or with an OfContext, is left out,
+because tako fills it in. `*args` cannot be named in JSON and is refused; `**kwargs` lets further names
+through. A parameter that is called like something of BaseModel's own (`json`, `copy`) is a field of another
 name, whose alias it is.
 """
 
@@ -18,18 +18,18 @@ from pydantic.errors import PydanticUserError
 
 from tako.errors import InvalidInput, ToolError
 from tako.models import describe
-from tako.tools.context import ToolContext
+from tako.tools.context import OfContext, ToolContext
 
 __all__ = ["Signature", "underlying"]
 
 
 class Signature:
-    """How a function is called: checks arguments, and says which parameter takes the context."""
+    """How a function is called: checks arguments, and says which parameters are made of the context."""
 
-    __slots__ = ("_model", "_positional", "_renamed", "context_name", "schema")
+    __slots__ = ("_model", "_positional", "_renamed", "contextual", "schema")
 
     def __init__(self, function: Callable[..., Any], name: str, documented: dict[str, str]) -> None:
-        fields, self.context_name, self._positional, extra = _fields(function, name, documented)
+        fields, self.contextual, self._positional, extra = _fields(function, name, documented)
         self._renamed = {f"parameter_{name}": name for name in fields if _is_taken(name)}
         for field_name, parameter in self._renamed.items():
             annotation, default = fields.pop(parameter)
@@ -64,26 +64,30 @@ class Signature:
         if self._renamed:
             for field_name, parameter in self._renamed.items():
                 keywords[parameter] = keywords.pop(field_name)
-        if self.context_name is not None:
-            keywords[self.context_name] = context
+        if context is not None:
+            for parameter, make in self.contextual.items():
+                keywords[parameter] = make(context)
         positional = tuple([keywords.pop(name) for name in self._positional]) if self._positional else ()
         return positional, keywords
 
 
 def _fields(
     function: Callable[..., Any], name: str, documented: dict[str, str]
-) -> tuple[dict[str, Any], str | None, tuple[str, ...], bool]:
-    """The fields, the name of the context parameter, the positional-only names, and if any name goes."""
+) -> tuple[dict[str, Any], dict[str, Callable[[ToolContext], object]], tuple[str, ...], bool]:
+    """The fields, what makes each contextual parameter, the positional-only names, and if any name goes."""
     hints = _hints(function, name)
     fields: dict[str, Any] = {}
     positional: list[str] = []
-    context_name, extra = None, False
+    contextual: dict[str, Callable[[ToolContext], object]] = {}
+    extra = False
     for parameter in inspect.signature(function).parameters.values():
         annotation = hints.get(parameter.name, Any)
         if parameter.kind is parameter.POSITIONAL_ONLY:
             positional.append(parameter.name)
         if annotation is ToolContext:
-            context_name = parameter.name
+            contextual[parameter.name] = _itself
+        elif isinstance(annotation, type) and issubclass(annotation, OfContext):
+            contextual[parameter.name] = annotation.of
         elif parameter.kind is parameter.VAR_POSITIONAL:
             raise InvalidInput(
                 f"tool {name!r}: *{parameter.name} cannot be filled from JSON; name each parameter"
@@ -97,7 +101,11 @@ def _fields(
         else:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = _field(annotation, default, documented.get(parameter.name))
-    return fields, context_name, tuple(positional), extra
+    return fields, contextual, tuple(positional), extra
+
+
+def _itself(context: ToolContext) -> ToolContext:
+    return context
 
 
 def _is_taken(name: str) -> bool:

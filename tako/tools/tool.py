@@ -132,6 +132,11 @@ class Tool:
         return made
 
     @property
+    def takes_context(self) -> bool:
+        """Whether its function has a parameter that is made of the ToolContext."""
+        return self._signature is not None and bool(self._signature.contextual)
+
+    @property
     def tool_class(self) -> Literal["read_only", "mutating"]:
         return "read_only" if self.read_only else "mutating"
 
@@ -154,7 +159,7 @@ class Tool:
         """
         if self.function is None or self._signature is None:
             raise InvalidInput(f"tool {self.name!r} is performed elsewhere")
-        context = None if self._signature.context_name is None else make_context()
+        context = make_context() if self._signature.contextual else None
         positional, keywords = self._signature.check(arguments, context)
         if self.is_flow:
             flow = self.function(*positional, **keywords)

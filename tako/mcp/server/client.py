@@ -31,7 +31,7 @@ from tako.mcp.server.questions import Elicit, Elicited, Question, Root, Roots, S
 from tako.mcp.server.request_state import RequestState, digest
 from tako.mcp.versions import Revision
 from tako.models import Message
-from tako.tools.context import ToolContext
+from tako.tools.context import OfContext, ToolContext
 
 __all__ = ["LEVELS", "Client", "InputNeeded", "Say"]
 
@@ -46,8 +46,8 @@ class InputNeeded(TakoError):
     """The client has to be asked first. Let it pass: the function will be called again with the answer."""
 
 
-class Client:
-    """The handle of one run of a function.
+class Client(OfContext):
+    """The handle of one run of a function, which gets it by a parameter annotated `Client`.
 
     revision      what is spoken
     capabilities  what the client has told that it can do

@@ -35,6 +35,7 @@ from typing import Any, Final, TypeAlias
 from tako.effects import Emit, Flow, Succeeded, entropy, gather, now, within
 from tako.errors import Cancelled, Interrupted, InvalidInput
 from tako.mcp.errors import HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION, McpError
+from tako.mcp.server.doors import Doors
 from tako.mcp.server.envelope import check_arguments, check_headers, introduced
 from tako.mcp.server.exchange import (
     KEEP_ALIVE,
@@ -50,7 +51,6 @@ from tako.mcp.server.http_session import HttpSession, Sessions
 from tako.mcp.server.mailbox import Mailbox
 from tako.mcp.server.methods import initialized, perform, speaks, welcome
 from tako.mcp.server.news import Subscription
-from tako.mcp.server.origin import Doors
 from tako.mcp.server.server import McpServer, News
 from tako.mcp.versions import HANDSHAKE, is_modern
 from tako.serving import HttpIncoming, ResponseData, ResponseHead
@@ -270,8 +270,6 @@ class HttpHandler:
         if message.id is None or message.method == "initialize":
             raise McpError("this cannot stand in a batch", INVALID_REQUEST)
         token = session.begin(message.id)
-        if token is None:
-            raise McpError("this id is in use already", INVALID_REQUEST)
         try:
             flow = perform(self._server, session.peer, message.method, _params(message), exchange)
             return (yield from within(None, flow, token))

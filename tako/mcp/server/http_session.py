@@ -27,7 +27,7 @@ from tako.mcp.server.mailbox import Mailbox, sleep_for_ever
 from tako.mcp.server.methods import Peer
 from tako.mcp.server.news import for_session
 from tako.mcp.server.server import McpServer, News
-from tako.wire.jsonrpc import INTERNAL_ERROR, Id
+from tako.wire.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Id
 
 __all__ = ["EVENTS", "HttpSession", "Sessions"]
 
@@ -67,11 +67,13 @@ class HttpSession:
 
     # What the client asks.
 
-    def begin(self, id: Id) -> CancellationToken | None:
-        """The token of a request; None if the id is in use, or too many are."""
+    def begin(self, id: Id) -> CancellationToken:
+        """The token of a request; raises McpError if its id is in use, or too many run."""
+        if len(self._running) >= MAX_RUNNING:
+            raise McpError(f"more than {MAX_RUNNING} requests at once in this session", INTERNAL_ERROR)
         token = CancellationToken()
-        if len(self._running) >= MAX_RUNNING or self._running.setdefault(id, token) is not token:
-            return None
+        if self._running.setdefault(id, token) is not token:
+            raise McpError("this id is in use already", INVALID_REQUEST)
         return token
 
     def end(self, id: Id) -> None:

@@ -8,7 +8,7 @@
 | Prompt     | a function of texts                     | prompts/list             | prompts/get    |
 
 A function is plain or async; that of a tool may be a generator or a flow as well. It gets the client with a
-parameter that is annotated `ToolContext`: `Client.of(context)`. What cannot be offered raises InvalidInput.
+parameter that is annotated `Client`. What cannot be offered raises InvalidInput.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from tako.mcp.mirrored import marks_of
 from tako.mcp.server.uri_template import UriTemplate
 from tako.mcp.versions import Revision
 from tako.parts import Part
-from tako.tools.context import ToolContext
 from tako.tools.output import ToolOutput
 from tako.tools.tool import SHOWN, Tool
 
@@ -148,10 +147,8 @@ class ServedTool:
 def is_lively(tool: Tool) -> bool:
     """Whether it may say something before its result; a tool that cannot is answered with less ado."""
     function = inspect.unwrap(tool.function) if tool.function is not None else None
-    if tool.is_flow or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return True
-    target = function if inspect.isroutine(function) else type(function).__call__
-    return ToolContext in get_type_hints(target).values()
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return tool.is_flow or tool.takes_context or is_generator
 
 
 def _output_schema(function: Callable[..., Any]) -> dict[str, Json] | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.mcp.arms import ARMS
 from tests.mcp.interop.conftest import Start, python
 from tests.mcp.peers import ROOT
 
@@ -17,18 +16,19 @@ PROGRAM = str(Path(__file__).parent / "client.py")
 SECONDS = 60.0
 
 HANDSHAKE, MODERN = "2025-11-25", "2026-07-28"
-CLIENTS = [
-    ("official", "legacy", HANDSHAKE),
-    ("official", "auto", MODERN),
-    ("fastmcp", "legacy", HANDSHAKE),
-    ("fastmcp", MODERN, MODERN),
+ROUNDS = [
+    ("blocking", "official", "legacy", HANDSHAKE, "stdio"),
+    ("blocking", "fastmcp", MODERN, MODERN, "http"),
+    ("trio", "official", "auto", MODERN, "http"),
+    ("trio", "fastmcp", "legacy", HANDSHAKE, "stdio"),
+    ("asyncio", "official", "auto", MODERN, "stdio"),
+    ("asyncio", "fastmcp", "legacy", HANDSHAKE, "http"),
 ]
+"""Each round takes seconds, so not all of them: but any two of arm, library, era and transport meet."""
 
 
-@pytest.mark.parametrize("arm", ARMS)
-@pytest.mark.parametrize("over", ["stdio", "http"])
-@pytest.mark.parametrize(("library", "mode", "revision"), CLIENTS)
-def test_the_whole_round(library: str, mode: str, revision: str, over: str, arm: str, start: Start) -> None:
+@pytest.mark.parametrize(("arm", "library", "mode", "revision", "over"), ROUNDS)
+def test_the_whole_round(arm: str, library: str, mode: str, revision: str, over: str, start: Start) -> None:
     if over == "stdio":
         # `env` knows where our packages are; the client's own environment does not.
         server = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.mcp.conformance.server"]
@@ -53,7 +53,8 @@ def test_the_whole_round(library: str, mode: str, revision: str, over: str, arm:
     assert json.loads(found.pop("filled")[0])["id"] == "7"
     assert found == {
         "revision": revision,
-        "server": "tako-conformance",
+        # fastmcp's client discovers nothing where the revision is pinned.
+        "server": "not asked" if (library, revision) == ("fastmcp", MODERN) else "tako-conformance",
         "resources": ["test://static-text", "test://static-binary", "test://watched-resource"],
         "templates": ["test://template/{id}/data"],
         "read": ["This is the content of the static text resource."],

@@ -8,7 +8,7 @@ import pytest
 
 from tako.errors import InvalidInput, ToolError
 from tako.mcp.errors import McpError
-from tako.mcp.server import Client, McpServer, Prompt, Resource, ServedTool
+from tako.mcp.server import Client, McpServer, Prompt, Resource, ServedTool, Template
 from tako.mcp.server.questions import require
 from tako.mcp.server.request_state import RequestState, seal, unseal
 from tako.mcp.versions import REVISIONS as TABLE
@@ -343,6 +343,23 @@ def test_log_messages_of_the_level_that_is_wanted(revision: str, level: str | No
     assert len(logs) == heard
     if heard == 2:
         assert logs[0] == {"level": "debug", "data": {"a": 1}, "logger": "here"}
+
+
+def test_a_function_gets_the_client_by_a_parameter_of_that_type() -> None:
+    def tells(word: str, client: Client, context: ToolContext) -> str:
+        return f"{word} {client.revision} {context.tool_name} {client is Client.of(context)}"
+
+    def template(word: str, client: Client) -> str:
+        return f"{word} {client.revision}"
+
+    server = McpServer([tells], templates=[Template("x:{word}", template)], prompts=[Prompt(template)])
+    result = ask_one(server, LATEST, "tools/call", {"name": "tells", "arguments": {"word": "a"}})["result"]
+    assert result["content"][0]["text"] == f"a {LATEST} tells True"
+    assert server.tools["tells"].input_schema["properties"] == {"word": {"type": "string"}}
+    read = ask_one(server, LATEST, "resources/read", {"uri": "x:b"})["result"]
+    assert read["contents"][0]["text"] == f"b {LATEST}"
+    made = ask_one(server, LATEST, "prompts/get", {"name": "template", "arguments": {"word": "c"}})["result"]
+    assert made["messages"][0]["content"]["text"] == f"c {LATEST}"
 
 
 def test_a_handle_outside_a_server_says_so() -> None:
