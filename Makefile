@@ -10,7 +10,7 @@ COVERED := $(PYTEST) --cov --cov-report= --cov-fail-under=0
 # core to themselves, and those that only compute have the other. The recordings are read without
 # counting coverage, which would take four times as long.
 ON_SOCKETS := tests/adapters tests/contracts tests/driving tests/interop tests/tools/builtin tests/test_demo.py \
-	tests/mcp/interop tests/mcp/conformance
+	tests/mcp/test_many_calls.py tests/mcp/test_connect.py tests/mcp/test_elsewhere.py
 COMPUTING := $(ON_SOCKETS:%=--ignore=%) --ignore=tests/corpus
 
 .DEFAULT_GOAL := help

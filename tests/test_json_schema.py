@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.measure import count_calls
@@ -588,7 +588,6 @@ def with_definitions(schema: Any, a: Any, b: Any) -> Any:
     schema=st.builds(with_definitions, SCHEMAS, LEAVES, LEAVES),
     values=st.lists(VALUES, min_size=8, max_size=8),
 )
-@settings(max_examples=50, deadline=None)
 def test_it_agrees_with_jsonschema(oracle: Any, schema: Any, values: list[Any]) -> None:
     theirs = oracle.Draft202012Validator(schema)
     ours: Checker = compiled(schema)
@@ -613,7 +612,6 @@ RUBBISH = st.recursive(
 
 
 @given(RUBBISH, VALUES)
-@settings(max_examples=50, deadline=None)
 def test_whatever_is_handed_in_nothing_else_is_raised(schema: Any, value: Any) -> None:
     try:
         compiled(schema).check(value)

@@ -14,7 +14,8 @@ they wait, start and stop is in their arms. What may cut a wait short, and what 
 The guard is the library's, and raises Interrupted. A Receive without a deadline, which is to say a
 token of the model's answer, is spared it if the innermost flow itself has opened the exchange: its token
 shuts the sockets of those, which are lost with it anyway, and that wakes it. What a flow around it has
-opened is received from under the guard, and outlives that.
+opened is received from under the guard, and outlives that. What has come already, and whatever waits for
+nothing, is given without one.
 
 A wake may come late, when its Within has ended: it is heard only if the innermost flow must stop. All
 this happens in the thread of the flow, so between looking and acting nothing else can.
@@ -33,7 +34,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from tako.cancellation import CancellationToken
 from tako.driving.async_group import NO_MORE, AsyncGroup
@@ -65,10 +66,15 @@ from tako.effects import (
     Tell,
 )
 from tako.errors import Cancelled, InvalidInput, TransportError
+from tako.wire import NEED_DATA
 
 __all__ = ["AsyncDriver", "AsyncRuntime", "Interrupted"]
 
 T = TypeVar("T")
+
+
+AT_ONCE: Final = frozenset((Close, Now, Entropy))
+"""Effects that wait for nothing, and so need no guard."""
 
 
 class Interrupted(Exception):
@@ -254,9 +260,11 @@ class AsyncDriver(ABC, Generic[T]):
         """Do what the flow asks for and go on with the reply, the failure or the interruption."""
         steps = self.steps
         try:
-            if steps.deadline is None and type(effect) is Receive and effect.exchange in steps.opened:
-                reply = await receive(self._exchange(effect.exchange))
-            elif (
+            if type(effect) is Receive:
+                reply = self._exchange(effect.exchange).take()
+                if reply is NEED_DATA:
+                    reply = await self._receive(effect)
+            elif type(effect) in AT_ONCE or (
                 steps.deadline is None
                 and steps.token is None
                 and not (self.guards_every_call and type(effect) is Call)
@@ -271,6 +279,13 @@ class AsyncDriver(ABC, Generic[T]):
                 return steps.interrupt()
             return steps.throw(error)
         return steps.send(reply)
+
+    def _receive(self, effect: Receive) -> Awaitable[Any]:
+        """What comes next, of which nothing has come yet."""
+        steps = self.steps
+        if steps.deadline is None and effect.exchange in steps.opened:
+            return receive(self._exchange(effect.exchange))
+        return self._do_guarded(effect)
 
     async def _do(self, effect: Effect) -> Any:
         match effect:

@@ -8,6 +8,8 @@ GET, is heard by the side of requests, where the host can be asked anything:
 | is about to be sent                | is begun before it, since what is said while nobody hears it is   |
 |                                    | lost; it is one for all who wait then, see once                   |
 | has a stream that is to be resumed | is not begun: the server may want to be left alone for so long    |
+| has waited HEAD_START for it       | is sent; if the server holds the beginning back until it has      |
+|                                    | something to say, later ones in the session do not wait for it    |
 | brings its answer                  | is given up, or goes over to another request that waits           |
 | while somebody listens             | is left to who listens                                            |
 
@@ -34,7 +36,8 @@ T = TypeVar("T")
 Json: TypeAlias = Any
 
 HEAD_START: Final = 1.0
-"""Seconds at most that a request waits for this stream to begin."""
+"""Seconds at most that a request waits for this stream to begin. Less would be too little for a server that is
+far away, whose question would be lost; so it is waited for in vain once in a session."""
 PAUSE: Final = 0.2
 """Seconds after which it is looked again whether a stream is still to be resumed."""
 WORK: Final = ("tools/call", "prompts/get", "resources/read", "completion/complete")
@@ -50,6 +53,8 @@ class Asides:
         self._hear = hear
         self._once: Once[None] = Once()
         self._is_offered = True
+        self._is_held_back = False
+        """Whether it was waited for in vain, and has not begun since."""
         self._listeners: set[object] = set()
         self._giving_way = CancellationToken()
         """Cancelled when somebody wants to listen."""
@@ -61,6 +66,7 @@ class Asides:
     def begin_session(self) -> None:
         """What was known of the last session's stream says nothing of this one's."""
         self._is_offered = True
+        self._is_held_back = False
 
     def listen(self, ear: Ear) -> Flow[None]:
         """For who wants to hear the stream itself."""
@@ -124,15 +130,18 @@ class Asides:
 
     def begun(self) -> None:
         """The server has let us hear it."""
+        self._is_held_back = False
         self._begun.cancel()
 
     def _wait_for_begin(self) -> Flow[None]:
         begun = self._begun
-        if not begun.is_cancelled:
-            try:
-                yield from within(None, sleep(HEAD_START), begun)
-            except Interrupted:
-                return
+        if begun.is_cancelled or self._is_held_back:
+            return
+        try:
+            yield from within(None, sleep(HEAD_START), begun)
+            self._is_held_back = True
+        except Interrupted:
+            return
 
     def _meanwhile(self, timeout: float | None, late: CancellationToken, ear: Ear) -> Flow[None]:
         if timeout is None:

@@ -36,7 +36,7 @@ from itertools import count
 from typing import Any, Final, TypeAlias
 
 from tako.cancellation import CancellationToken
-from tako.effects import Close, Flow, Headers, HttpHead, Receive, Sleep, within
+from tako.effects import Close, Flow, Headers, HttpHead, Now, Receive, Sleep, within
 from tako.errors import Cancelled, Interrupted, ProtocolError, TakoError, TimedOut, TransportError
 from tako.mcp.channel import UNSENT, Ear, Outgoing
 from tako.mcp.conversation import Notice, Refusal, Reply, dumped
@@ -140,6 +140,9 @@ class HttpChannel(PostingChannel):
         if self._pair is not None:
             return (yield from self._pair.ask(request, ear))
         self._require_open()
+        auth = self._server.auth
+        if auth is not None:
+            yield from auth.renew()  # here, where no time is counted yet
         if self._withdrawn:
             yield from self._withdraw()
         id = next(self._ids)
@@ -356,7 +359,8 @@ class HttpChannel(PostingChannel):
             if reading.tries >= MOST_TRIES:
                 raise self._lost(f"it could not be resumed {MOST_TRIES} times", reading)
             if reading.exchange or reading.tries:
-                yield Sleep(reading.delay)
+                is_awaited = reading.id is not None
+                yield Sleep(reading.delay if is_awaited else reading.pause((yield Now())))
             reading.tries += 1
             try:
                 return (yield from self._hear(reading))
@@ -378,8 +382,10 @@ class HttpChannel(PostingChannel):
         )
         status = head.status
         if status == 200 and kind_of(head) == EVENT_STREAM:
-            reading.begin(head.exchange)
-            if not is_awaited:
+            if is_awaited:
+                reading.begin(head.exchange)
+            else:
+                reading.begin(head.exchange, (yield Now()))
                 reading.tries = 0
                 self._asides.begun()
             return True

@@ -9,6 +9,10 @@
 A message that is no JSON-RPC is a ProtocolError among the messages, raised by who comes to it. Events of
 another type than "message", and those with no data (which only bring an id) are not messages.
 
+Before the next stream is asked for, it is waited `delay`, which the server may name. Who listens waits longer:
+twice as long after each stream in a row that ended within BRIEF and had no message in it, up to LONGEST_PAUSE;
+so a server that ends each at once is not asked in vain more often than that, and never given up.
+
 Invariants. Nothing here waits. The messages do not depend on how the bytes were cut. `tries` counts the
 streams that were asked for since an event was heard. What is kept is bounded: by MOST_OF_AN_ANSWER for an
 event, and for the rest by what one feed brings.
@@ -31,6 +35,11 @@ __all__ = ["StreamReading", "messages_in"]
 DELAY: Final = 1.0
 """Seconds before a stream is asked for again, unless the server says how long."""
 MOST_DELAY: Final = 300.0
+BRIEF: Final = 1.0
+"""Seconds; a stream to listen to that was over sooner, with nothing said, was of no use."""
+SHORTEST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 60.0
+"""Seconds before a stream is asked for that follows on such; but never less than the server says."""
 
 _SENDABLE_ID: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
 
@@ -39,8 +48,8 @@ class StreamReading(Reading):
     """A Reading of event streams. `name` is what the server is called in messages."""
 
     __slots__ = (
-        "_name", "_parser", "_place", "_takes_batches", "delay", "error", "exchange", "last_event_id",
-        "tries",
+        "_begun_at", "_is_of_use", "_name", "_parser", "_pause", "_place", "_takes_batches", "delay", "error",
+        "exchange", "last_event_id", "tries",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +73,11 @@ class StreamReading(Reading):
         self.last_event_id = ""
         self.delay = DELAY
         """Seconds to wait before the next stream is asked for."""
+        self._begun_at = 0.0
+        self._is_of_use = False
+        """Whether the last stream had a message in it."""
+        self._pause = 0.0
+        """What a listener has waited last because of streams that were of no use."""
         self.tries = 0
         self.error: TakoError | None = None
         """Why the last stream ended, or could not be had; None if it ended in order."""
@@ -73,12 +87,26 @@ class StreamReading(Reading):
         """Whether there is an id from which on to resume, and a header can carry it."""
         return _SENDABLE_ID.fullmatch(self.last_event_id) is not None
 
-    def begin(self, exchange: int) -> None:
-        """A stream is received from this exchange: the first, or the one that goes on after the last."""
+    def begin(self, exchange: int, moment: float = 0.0) -> None:
+        """A stream is received from this exchange: the first, or the one that goes on after the last.
+
+        `moment` is now, for who listens.
+        """
         self._parser = SSEParser(MOST_OF_AN_ANSWER)
         self.exchange = exchange
         self.has_ended = False
         self.error = None
+        self._begun_at = moment
+        self._is_of_use = False
+
+    def pause(self, moment: float) -> float:
+        """Seconds for who listens to wait before the next stream is asked for; once for each."""
+        if self._is_of_use or moment - self._begun_at >= BRIEF:
+            self._pause = 0.0
+            return self.delay
+        longer = 2 * self._pause or max(self.delay, SHORTEST_PAUSE)
+        self._pause = min(longer, max(self.delay, LONGEST_PAUSE))
+        return max(self.delay, self._pause)
 
     def feed(self, data: bytes) -> None:
         """What has arrived; b"" is the end of the stream. Raises ProtocolError for an event too large."""
@@ -87,6 +115,7 @@ class StreamReading(Reading):
             self._place += 1
             self.tries = 0
             if event.data and event.event == "message":
+                self._is_of_use = True
                 text = event.data.encode("utf-8", "surrogatepass")
                 where = f"event {self._place} of {self._name}"
                 self.messages += messages_in(text, where, takes_batches=self._takes_batches)

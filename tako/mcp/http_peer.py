@@ -12,8 +12,8 @@
 | its body is an error of JSON-RPC    | McpError, with the status; also if its id is null                  |
 | any other                           | HttpRefusal, with status, the beginning of the body, retry_after   |
 
-`send` meets challenges by itself; `send_once` leaves that to who has a limit of time to end before, because
-somebody may have to be asked.
+`send` renews what ends soon, and meets challenges by itself. `send_once` leaves both to who has a limit of
+time, to be done outside of it: somebody may have to be asked, and what is renewed must not be lost on its way.
 
 Invariants. A body is sent to no other origin than the one that the user named, nor are headers. An error
 from before the request could be written has the `partial` UNSENT. Of a refusal at most MOST_OF_A_REFUSAL
@@ -74,6 +74,9 @@ class Authorizer(Protocol):
 
     def headers(self, url: str, /) -> Flow[Headers]:
         """What is to be sent to be let in, as far as it is known."""
+
+    def renew(self) -> Flow[None]:
+        """Get what `headers` gives anew if it ends soon; it is never called under a limit of time."""
 
     def challenged(self, status: int, headers: Headers, attempt: int, sent: Headers, /) -> Flow[bool]:
         """After a 401 or 403 to what was `sent`, the first of a request being attempt 1: whether to send it
@@ -150,6 +153,8 @@ class HttpPeer:
         HttpRefusal for a challenge that could not be met, and what the Authorizer raises.
         """
         attempt = 0
+        if self.auth is not None:
+            yield from self.auth.renew()
         while True:
             try:
                 return (yield from self.send_once(method, headers, body, url=url, read_timeout=read_timeout))
@@ -166,7 +171,7 @@ class HttpPeer:
         url: str | None = None,
         read_timeout: float | None = PATIENCE,
     ) -> Flow[HttpHead]:
-        """The same, but Challenged is for the caller to catch, who then may `meet` it."""
+        """The same, but nothing is renewed, and Challenged is for the caller to catch, who may `meet` it."""
         target = url or self.url
         auth, redirects = self.auth, 0
         while True:

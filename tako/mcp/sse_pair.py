@@ -246,6 +246,8 @@ class PairChannel(PostingChannel):
         server = self._server
         self._headers = (*server.own, ("content-type", "application/json"), ("accept", "application/json"))
         attempt = 0
+        if server.auth is not None:
+            yield from server.auth.renew()
         while True:
             attempt += 1
             sent: Headers = () if server.auth is None else (yield from server.auth.headers(server.url))

@@ -26,6 +26,7 @@ from tako.driving.exchange import (
 from tako.effects import HttpRequest, TlsOptions
 from tako.errors import Cancelled, InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
 from tako.wire import NEED_DATA
+from tests.effort import examples
 
 T = TypeVar("T")
 
@@ -527,7 +528,7 @@ moves = st.lists(
 
 
 @given(moves)
-@settings(max_examples=150)
+@settings(max_examples=examples(3))
 def test_every_stream_has_one_owner_and_is_shut_in_the_end(script: list[tuple[str, int, float]]) -> None:
     world, pipes, running = World(), list[Pipe](), list[Exchange[Pipe]]()
 

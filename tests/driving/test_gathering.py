@@ -15,6 +15,7 @@ from tako.effects import Call, Failed, Flow, Gather, Now, OnError, Outcome, Slee
 from tako.errors import Cancelled
 from tako.testing.faults import Faults
 from tako.testing.simulator import Simulator
+from tests.effort import examples
 
 from .programs import TOKENS, Program, evaluate, flow_of, programs, words
 
@@ -158,7 +159,7 @@ def test_how_the_parent_goes_on(
         assert given[0].partial == outcomes
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(6))
 @given(programs(side=True), st.integers(0, 2**64 - 1))
 def test_random_trees_do_what_the_reference_does(
     case: tuple[Program, float, tuple[float, ...]], seed: int

@@ -16,6 +16,7 @@ from tako.cancellation import CancellationToken
 from tako.driving.steps import Returned, Steps
 from tako.effects import Emit, Flow, Gather, Now, Sleep, Within
 from tako.errors import Cancelled, Interrupted, TakoError, TransportError
+from tests.effort import examples
 
 from .test_steps import Clock, asks, started
 
@@ -357,7 +358,7 @@ commands = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(3))
 @given(st.lists(commands, max_size=25), st.booleans())
 def test_frames_in_any_order_leave_everything_as_it_was(steps: list[Any], closed: bool) -> None:
     puppets = Puppets()

@@ -15,6 +15,7 @@ from tako.cancellation import CancellationToken
 from tako.driving.steps import MAX_REFUSALS, Returned, Steps
 from tako.effects import Emit, Failed, Flow, Now, Sleep, Succeeded, Within
 from tako.errors import Cancelled, TakoError, TimedOut, TransportError
+from tests.effort import examples
 
 from .programs import NEVER, TOKENS, Limit, Program, Try, Wait, evaluate, flow_of, programs, words
 
@@ -480,7 +481,7 @@ def drive_on(steps: Steps[Any], wait_until: Callable[[float], bool], said: list[
     return step.value
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(6))
 @given(programs(side=False))
 @example(((Try((Limit(1.0, (Limit(2.0, (Try((Wait(4.0),), True), Wait(8.0))),)),), False),), math.inf, NEVER))
 @example(((Limit(None, (Limit(2.0, (Wait(4.0),), 1),), 0), Wait(8.0)), math.inf, (1.0, 2.0, 0.0)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tako.errors import ProtocolError
@@ -55,7 +55,6 @@ def outcome(framing: Framing, pieces: list[bytes]) -> tuple[list[bytes], bool]:
     return texts, False
 
 
-@settings(max_examples=50, deadline=None)
 @given(BYTES, st.lists(st.integers(0, 200), max_size=8), st.integers(1, 40))
 @example(b"{}\n{}\n", [], 9)
 def test_every_cut_gives_the_same_texts(data: bytes, places: list[int], limit: int) -> None:
@@ -66,7 +65,6 @@ def test_every_cut_gives_the_same_texts(data: bytes, places: list[int], limit: i
         assert outcome(Lines(limit), [piece for piece in pieces if piece]) == oracle(data, limit)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(min_size=1).map(lambda text: f'"{text}"'.replace("\n", "")), max_size=5))
 def test_what_is_written_is_read(texts: list[str]) -> None:
     lines = Lines()

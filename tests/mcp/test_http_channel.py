@@ -388,6 +388,9 @@ class Gate:
     def authorizer(self, url: str, tls: Any = None) -> Gate:
         return self
 
+    def renew(self) -> Any:
+        yield from ()
+
     def headers(self, url: str) -> Any:
         yield Sleep(0.1)
         return (("authorization", f"Bearer {self.tokens[0]}"),)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.effects import OnError, Succeeded, gather, within
@@ -229,7 +229,6 @@ def test_listening() -> None:
     assert server.answers() == [result("q", {"did": "x/y"})]
 
 
-@settings(max_examples=30)
 @given(st.integers(0, 999), st.lists(st.integers(0, 3), min_size=1, max_size=6))
 def test_many_ask_over_one_stream(seed: int, pauses: list[int]) -> None:
     server = PairServer(
@@ -248,7 +247,6 @@ def test_many_ask_over_one_stream(seed: int, pauses: list[int]) -> None:
     assert len(client.ear.asked) == len(pauses)
 
 
-@settings(max_examples=40)
 @given(st.binary(max_size=60), st.integers(0, 200), st.booleans())
 def test_any_bytes_on_the_stream(data: bytes, place: int, chunked: bool) -> None:
     whole = HEAD + ENDPOINT

@@ -337,6 +337,9 @@ def test_an_answer_that_could_not_be_sent_does_not_make_the_request_unsent() -> 
         def authorizer(self, url: str, tls: Any = None) -> Failing:
             return self
 
+        def renew(self) -> Any:
+            yield from ()
+
         def headers(self, url: str) -> Any:
             self.calls += 1
             if self.calls > 2:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.cancellation import CancellationToken
@@ -300,7 +300,6 @@ def assert_ended_as(how: str, story: Story, result: RunResult[Any]) -> None:
         assert said + kept == story.log.count("struck"), "what was accepted is delivered, or given back"
 
 
-@settings(max_examples=60)
 @given(
     st.integers(0, 1000),
     st.sampled_from(STRIKES),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
@@ -337,7 +337,6 @@ def test_rows_come_as_soon_as_they_are_whole() -> None:
     flow.close()
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([*ROWS, b"bad", b'{"custom_id":"q"}']), max_size=6), st.data())
 def test_any_cut_gives_the_same_rows(lines: list[bytes], data: st.DataObject) -> None:
     body = b"\n".join(lines)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
@@ -262,7 +262,6 @@ def test_cut_off_anywhere_it_is_an_error_that_another_try_may_cure() -> None:
     check_truncation(BedrockMessagesDecoder, b"".join(map(chunk, EVENTS)))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_cut_gives_the_same_chunks(data: st.DataObject) -> None:
     frames = [*map(chunk, EVENTS), exception("throttlingException", {}), b"garbage that is no frame"]

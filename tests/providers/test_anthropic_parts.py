@@ -401,7 +401,7 @@ def histories(draw: st.DrawFn) -> list[Message]:
     return messages
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(), MARKS)
 def test_the_vendors_library_takes_any_conversation(
     messages: list[Message], mark: CacheControl | None

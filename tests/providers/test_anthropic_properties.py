@@ -22,6 +22,7 @@ from tako.models import (
 )
 from tako.providers.anthropic import Anthropic
 from tako.providers.anthropic.decode import MessagesDecoder
+from tests.effort import examples
 from tests.support.answers import collect, event_stream, spoiled, streamed, told
 from tests.support.anthropic_answers import (
     PAGE,
@@ -71,7 +72,7 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers())
 def test_whole_and_streamed_are_the_same_answer(pair: tuple[dict[str, Any], bytes]) -> None:
     payload, body = pair
@@ -84,7 +85,7 @@ def test_whole_and_streamed_are_the_same_answer(pair: tuple[dict[str, Any], byte
         assert raised.partial == response
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers(), st.data())
 def test_any_cut_gives_the_same_chunks(pair: tuple[dict[str, Any], bytes], data: st.DataObject) -> None:
     _, body = pair
@@ -93,7 +94,7 @@ def test_any_cut_gives_the_same_chunks(pair: tuple[dict[str, Any], bytes], data:
     assert told(streamed(MessagesDecoder(), pieces)) == told(streamed(MessagesDecoder(), [body]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers(), st.data())
 def test_cut_off_anywhere_it_never_looks_whole(
     pair: tuple[dict[str, Any], bytes], data: st.DataObject
@@ -105,7 +106,7 @@ def test_cut_off_anywhere_it_never_looks_whole(
     assert not any(type(c) is ToolCall for c in chunks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers())
 def test_what_came_goes_back_as_it_came(pair: tuple[dict[str, Any], bytes]) -> None:
     """Contract 4 for one vendor: its own blocks are sent back unchanged, text aside."""
@@ -172,7 +173,7 @@ ODD = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.lists(ODD | st.binary(max_size=30), max_size=5), st.booleans())
 def test_garbage_is_an_answer(events: list[Any], ends: bool) -> None:
     lines = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
@@ -180,7 +181,7 @@ def test_garbage_is_an_answer(events: list[Any], ends: bool) -> None:
     check_valid(chunks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers(), st.integers(0, 2**32))
 def test_an_answer_with_something_odd_in_it_is_an_answer(
     pair: tuple[dict[str, Any], bytes], seed: int
@@ -195,7 +196,7 @@ def test_an_answer_with_something_odd_in_it_is_an_answer(
     check_whole(spoiled(payload, chance))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(ODD)
 def test_garbage_as_a_whole_answer_is_an_answer(payload: Any) -> None:
     check_whole(payload)

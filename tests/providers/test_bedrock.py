@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
@@ -580,7 +580,6 @@ def test_an_output_schema_is_closed_and_named() -> None:
     assert closed["$defs"]["Place"]["properties"]["near"]["description"] == "{default: [], maxItems: 2}"
 
 
-@settings(max_examples=60)
 @given(
     strategies.conversations(
         media=("image", "document", "document_text", "audio", "video"),

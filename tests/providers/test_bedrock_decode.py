@@ -10,7 +10,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
@@ -476,7 +476,6 @@ STREAM = frames(
 WHOLE = told(streamed(ConverseDecoder(), [STREAM]))
 
 
-@settings(max_examples=60)
 @given(ways_to_cut(STREAM))
 def test_any_cut_gives_the_same_chunks(pieces: list[bytes]) -> None:
     assert told(streamed(ConverseDecoder(), pieces)) == WHOLE
@@ -490,7 +489,6 @@ def test_cut_off_anywhere_it_never_announces_a_call() -> None:
         assert not any(type(chunk) is ToolCall for chunk in chunks), size
 
 
-@settings(max_examples=60)
 @given(hostile_bytes(), st.integers(0, len(STREAM)), st.booleans())
 def test_garbage_ends_in_order(garbage: bytes, place: int, is_framed: bool) -> None:
     if is_framed:

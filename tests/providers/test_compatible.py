@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic_core import from_json
 
 from tako.effects import HttpRequest
@@ -334,7 +334,6 @@ def test_refusals_in_all_their_forms(body: bytes, message: str, code: str | None
         assert (caught.value.code, caught.value.status) == (code, status)
 
 
-@settings(max_examples=20, deadline=None)
 @given(strategies.conversations(media=strategies.MEDIA, result_media=("image", "image_url", "audio")))
 def test_a_gateway_takes_every_conversation(messages: list[Message]) -> None:
     """Each call has its result before anybody else speaks, and nothing but text is in a result."""

@@ -24,6 +24,7 @@ from tako.models import ChatRequest, ChatResponse, ImagePart, Message, OpaquePar
 from tako.providers import OpenAICompatible
 from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
 from tako.providers.chat_completions.gathered import MAX_IMAGES
+from tests.effort import examples
 from tests.providers.test_openai_decode import answer, call_piece, chunk, error_in
 from tests.support.answers import collect, event_stream, play, streamed, told
 
@@ -422,7 +423,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(
     st.lists(st.tuples(PIECES, st.integers(0, 2)), max_size=8),
     st.sampled_from([None, "openrouter", "deepseek", "perplexity"]),
@@ -447,7 +448,6 @@ def test_any_cut_gives_the_same_chunks_and_what_was_told_can_be_sent(
             provider.http_request(ChatRequest(messages=(REQUEST.messages[0], message)), stream=False)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(PIECES, max_size=6), st.sampled_from([None, "openrouter", "deepseek"]))
 def test_whole_and_streamed_say_the_same(pieces: list[dict[str, Any]], preset: str | None) -> None:
     """One piece, as a delta and as a message, is the same answer."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic_core import from_json
 
 from tako.effects import Call, HttpHead, HttpRequest, Send
@@ -632,7 +632,6 @@ def checked(body: dict[str, Any]) -> None:
     types.ToolConfig.model_validate(body.get("toolConfig", {}))
 
 
-@settings(max_examples=30, deadline=None)
 @given(strategies.conversations())
 def test_any_conversation_is_one_that_the_vendor_takes(messages: list[Message]) -> None:
     body = sent(*messages)

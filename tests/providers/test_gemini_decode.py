@@ -31,6 +31,7 @@ from tako.providers.answer import MAX_BLOCKS
 from tako.providers.gemini.decode import FAILURES, REASONS, GeminiDecoder, usage_of
 from tako.providers.gemini.partial import PartialArguments
 from tako.testing import strategies
+from tests.effort import examples
 from tests.support.answers import collect, cuts, event_stream, spoiled, streamed, told
 
 PIXEL = "iVBORw0KGgo="
@@ -636,7 +637,6 @@ BODIES = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(BODIES), st.data())
 def test_any_cut_gives_the_same(body: bytes, data: st.DataObject) -> None:
     whole = told(streamed(GeminiDecoder(), [body]))
@@ -654,7 +654,7 @@ def test_cut_off_at_any_byte_it_never_looks_whole(body: bytes) -> None:
         assert response.message.tool_calls == ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.integers(0, 2**32), strategies.hostile_bytes())
 def test_oddities_end_in_order_and_every_cut_of_them_is_the_same(seed: int, noise: bytes) -> None:
     chance = random.Random(seed)

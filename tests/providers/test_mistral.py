@@ -36,6 +36,7 @@ from tako.models import (
 from tako.providers import Mistral
 from tako.providers.mistral.encode import CODEC, wire_id
 from tako.testing import strategies
+from tests.effort import examples
 from tests.support.vendor_types import library
 
 USER = Message.user("hello")
@@ -374,7 +375,7 @@ def test_what_came_from_mistral_goes_back_as_it_came_and_only_there() -> None:
         sent(Message.assistant(""))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_every_id_becomes_one_that_is_taken_and_no_two_become_one(one: str, other: str) -> None:
     assert re.fullmatch("[a-zA-Z0-9]{9}", wire_id(one))
@@ -440,7 +441,6 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-@settings(max_examples=60, deadline=None)
 @given(strategies.conversations())
 def test_the_vendors_library_takes_any_conversation(messages: list[Message]) -> None:
     known = [

@@ -30,6 +30,7 @@ from tako.providers import Mistral
 from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
 from tako.providers.mistral.decode import MistralDecoder, explained
 from tako.testing import Answer, ScriptedVendor, Simulator
+from tests.effort import examples
 from tests.support.answers import collect, cuts, event_stream, play, spoiled, streamed, told
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
@@ -408,7 +409,7 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
     return answer({"content": content, "tool_calls": calls or None}, reason), events
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers())
 def test_whole_and_streamed_are_the_same_answer(pair: tuple[dict[str, Any], list[str]]) -> None:
     payload, events = pair
@@ -417,7 +418,7 @@ def test_whole_and_streamed_are_the_same_answer(pair: tuple[dict[str, Any], list
     assert MistralDecoder().whole(payload) == response
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(blocks().filter(bool))
 def test_what_was_said_is_sent_again_unchanged(content: list[dict[str, Any]]) -> None:
     message = MistralDecoder().whole(answer({"content": content})).message
@@ -438,7 +439,6 @@ def joined(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
 @given(answers(), st.integers(0, 2**32))
 def test_cuts_change_nothing_and_half_an_answer_never_looks_whole(
     pair: tuple[dict[str, Any], list[str]], seed: int
@@ -450,7 +450,6 @@ def test_cuts_change_nothing_and_half_an_answer_never_looks_whole(
     assert not any(type(c) is ToolCall for c in chunks)
 
 
-@settings(max_examples=60, deadline=None)
 @given(answers(), st.integers(0, 2**32))
 def test_an_answer_with_something_odd_in_it_is_an_answer(
     pair: tuple[dict[str, Any], list[str]], seed: int

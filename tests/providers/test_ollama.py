@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic_core import from_json
 
 from tako.effects import HttpRequest, Send, Within
@@ -436,7 +436,6 @@ def _is_known(part: Part) -> bool:
     return type(part) not in (DocumentPart, AudioPart) and part.type != "video"
 
 
-@settings(max_examples=60, deadline=None)
 @given(strategies.conversations())
 def test_the_vendors_library_takes_any_conversation(messages: list[Message]) -> None:
     types = library("ollama._types")

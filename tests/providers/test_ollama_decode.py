@@ -21,6 +21,7 @@ from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
 from tako.providers.ollama.decode import OllamaDecoder
 from tako.testing import Answer, ScriptedVendor, Simulator
 from tako.testing.strategies import hostile_bytes
+from tests.effort import examples
 from tests.support.answers import collect, cuts, play, spoiled, streamed, told
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
@@ -390,7 +391,7 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return last(message, reason), [*events, last(reason=reason)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers())
 def test_whole_and_streamed_are_the_same_answer(
     pair: tuple[dict[str, Any], list[dict[str, Any]]],
@@ -401,7 +402,7 @@ def test_whole_and_streamed_are_the_same_answer(
     assert OllamaDecoder().whole(payload) == response
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers(), st.integers(0, 2**32))
 def test_cuts_change_nothing_and_half_an_answer_never_looks_whole(
     pair: tuple[dict[str, Any], list[dict[str, Any]]], seed: int
@@ -413,7 +414,7 @@ def test_cuts_change_nothing_and_half_an_answer_never_looks_whole(
     assert not any(type(c) is ToolCall for c in chunks)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers(), st.integers(0, 2**32), hostile_bytes())
 def test_garbage_is_an_answer(
     pair: tuple[dict[str, Any], list[dict[str, Any]]], seed: int, garbage: bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic import BaseModel
 from pydantic_core import from_json
 
@@ -537,7 +537,6 @@ def test_a_custom_tool_can_be_chosen() -> None:
 TAKEN = tuple(kind for kind in strategies.MEDIA if kind not in ("video", "document_url"))
 
 
-@settings(max_examples=30, deadline=None)
 @given(strategies.conversations(media=TAKEN, result_media=TAKEN))
 def test_the_vendors_library_takes_every_conversation(messages: list[Message]) -> None:
     chat = library("openai.types.chat")

@@ -33,6 +33,7 @@ from tako.models import (
 from tako.providers.answer import MAX_BLOCKS, MAX_TEXT
 from tako.providers.chat_completions.decode import ChatDecoder
 from tako.providers.openai import OpenAI
+from tests.effort import examples
 from tests.support.answers import collect, event_stream, play, spoiled, streamed, told
 
 REQUEST = ChatRequest(messages=(Message.user("hello"),))
@@ -430,7 +431,7 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
     return answer(message, reason), event_stream(*events)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(answers())
 def test_whole_and_streamed_are_the_same_answer(pair: tuple[dict[str, Any], bytes]) -> None:
     payload, body = pair
@@ -443,7 +444,7 @@ def test_whole_and_streamed_are_the_same_answer(pair: tuple[dict[str, Any], byte
         assert raised.partial == response
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(answers(), st.data())
 def test_any_cut_gives_the_same_chunks(pair: tuple[dict[str, Any], bytes], data: st.DataObject) -> None:
     _, body = pair
@@ -452,7 +453,7 @@ def test_any_cut_gives_the_same_chunks(pair: tuple[dict[str, Any], bytes], data:
     assert told(streamed(ChatDecoder(), pieces)) == told(streamed(ChatDecoder(), [body]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(answers(), st.data())
 def test_cut_off_anywhere_it_never_looks_whole(
     pair: tuple[dict[str, Any], bytes], data: st.DataObject
@@ -500,7 +501,7 @@ ODD = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(st.lists(ODD | st.binary(max_size=30), max_size=5), st.booleans())
 def test_garbage_is_an_answer(events: list[Any], ends: bool) -> None:
     lines = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
@@ -508,7 +509,7 @@ def test_garbage_is_an_answer(events: list[Any], ends: bool) -> None:
     check_valid(chunks)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(answers(), st.integers(0, 2**32))
 def test_an_answer_with_something_odd_in_it_is_an_answer(
     pair: tuple[dict[str, Any], bytes], seed: int
@@ -523,7 +524,7 @@ def test_an_answer_with_something_odd_in_it_is_an_answer(
     check_whole(spoiled(payload, chance))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(ODD)
 def test_garbage_as_a_whole_answer_is_an_answer(payload: Any) -> None:
     check_whole(payload)

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
@@ -545,7 +545,6 @@ def input_items() -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-@settings(max_examples=40, deadline=None)
 @given(strategies.conversations(media=TAKEN, result_media=TAKEN))
 def test_the_vendors_library_takes_every_conversation(messages: list[Message]) -> None:
     judge = input_items()

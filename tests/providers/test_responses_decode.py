@@ -27,6 +27,7 @@ from tako.models import ChatRequest, ChatResponse, Message, TextPart, ThinkingPa
 from tako.providers.answer import MAX_BLOCKS
 from tako.providers.openai import OpenAIResponses
 from tako.providers.responses import decode
+from tests.effort import examples
 from tests.support.answers import collect, cuts, event_stream, spoiled, streamed, told
 
 PROVIDER = OpenAIResponses("m", "")
@@ -610,7 +611,7 @@ def test_there_is_a_limit_to_everything(monkeypatch: pytest.MonkeyPatch) -> None
     assert isinstance(failure(chunks), ProtocolError)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.sampled_from(ORDERS), st.integers(0, 2**32))
 def test_spoiled_answers_end_in_order(items: tuple[dict[str, Any], ...], seed: int) -> None:
     chance = random.Random(seed)

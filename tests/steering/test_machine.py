@@ -366,4 +366,4 @@ class Handle(RuleBasedStateMachine):
 
 
 TestHandle = Handle.TestCase
-TestHandle.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestHandle.settings = settings(stateful_step_count=40, deadline=None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.cancellation import CancellationToken
@@ -185,7 +185,6 @@ answers = st.builds(
 )
 
 
-@settings(max_examples=30)
 @given(
     st.builds(QuestionSet, questions=st.lists(questions, min_size=1, max_size=3)),
     st.builds(UserInput, status=st.just("answered"), answers=st.lists(answers, max_size=3)),

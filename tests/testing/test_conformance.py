@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tako.effects import Emit, Failed, Flow, HttpRequest, Now, Receive, Send, Sleep, Succeeded
 from tako.errors import Cancelled, ProtocolError, ProviderError, TakoError, TimedOut, TransportError
@@ -113,7 +113,6 @@ def test_streams_out_of_order(chunks: list[ChatChunk], words: str) -> None:
 # Histories.
 
 
-@settings(max_examples=50)
 @given(strategies.conversations())
 def test_made_conversations_are_valid_histories(messages: list[Message]) -> None:
     check_history(messages)

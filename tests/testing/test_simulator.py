@@ -31,6 +31,7 @@ from tako.effects import (
 )
 from tako.errors import Cancelled, Interrupted, InvalidInput, TakoError, TimedOut
 from tako.testing import Answer, Deadlock, Faults, Pause, ScriptedVendor, Simulator, strategies
+from tests.effort import examples
 
 REQUEST = HttpRequest("GET", "http://a.test/", read_timeout=None)
 
@@ -113,7 +114,6 @@ def everything(seed: int) -> tuple[Any, ...]:
     return [*run], repr(run.result), run.trace, simulator.now
 
 
-@settings(max_examples=30)
 @given(st.integers(0, 2**64))
 def test_the_same_seed_is_the_same_run(seed: int) -> None:
     assert everything(seed) == everything(seed)
@@ -614,7 +614,7 @@ def limited(seconds: float, flow: Flow[Any]) -> Flow[Any]:
     return (yield Within(seconds, flow))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(strategies.faults(body_size=20, cancel=True), st.integers(0, 2**32))
 def test_whatever_goes_wrong_a_run_ends_leaves_nothing_open_and_can_be_repeated(
     faults: Faults, seed: int
@@ -630,7 +630,6 @@ def test_whatever_goes_wrong_a_run_ends_leaves_nothing_open_and_can_be_repeated(
     assert play() == play()
 
 
-@settings(max_examples=60)
 @given(st.integers(0, 40), st.sampled_from(["cancel_after", "cancel_during"]), st.integers(0, 99))
 def test_cancelled_around_any_effect_nothing_new_begins(number: int, how: str, seed: int) -> None:
     """From the moment of the cancellation no effect but Emit begins."""

@@ -14,6 +14,7 @@ from tako.effects import Call, Close, Flow, HttpHead, HttpRequest, Now, Receive,
 from tako.errors import InvalidInput, ProtocolError, TakoError, TimedOut, TransportError
 from tako.testing import Answer, Faults, Hangup, Pause, Reset, ScriptedVendor, Simulator, strategies
 from tako.testing.world import Wait
+from tests.effort import examples
 
 REQUEST = HttpRequest("POST", "http://a.test/path?q=1", (("X-Name", "value"),), b"body")
 
@@ -250,7 +251,7 @@ def test_garbage_at_a_byte(place: int, body: bytes) -> None:
     assert body_of(told) == body
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(2))
 @given(
     st.lists(st.binary(max_size=8), max_size=6),
     strategies.faults(body_size=30, max_seconds=1.0),

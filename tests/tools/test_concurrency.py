@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
@@ -148,7 +148,6 @@ def test_the_configuration_is_kept_in_json() -> None:
     assert ConcurrencyConfig.model_validate_json(config.model_dump_json()) == config
 
 
-@settings(max_examples=50)
 @given(BATCHES, CONFIGS)
 def test_every_call_stands_in_one_stage_and_one_lane_in_the_models_order(
     names: list[str], config: ConcurrencyConfig
@@ -167,7 +166,6 @@ def test_every_call_stands_in_one_stage_and_one_lane_in_the_models_order(
         assert [int(lane[0].id) for lane in lanes] == sorted(int(lane[0].id) for lane in lanes)
 
 
-@settings(max_examples=50)
 @given(BATCHES, CONFIGS)
 def test_barriers_stand_where_the_route_changes(names: list[str], config: ConcurrencyConfig) -> None:
     stages = plan(batch(names), routing, config)
@@ -183,7 +181,6 @@ def test_barriers_stand_where_the_route_changes(names: list[str], config: Concur
     assert len(stages) == barriers + bool(names)
 
 
-@settings(max_examples=50)
 @given(BATCHES, CONFIGS, st.randoms(use_true_random=False))
 @example(["r"] * 5, ConcurrencyConfig(read_only=4, tools={"r": 2}), Random(1))
 @example(["c"] * 5, ConcurrencyConfig(read_only=4, mutating=3), Random(1))
@@ -217,7 +214,6 @@ def simulated(stage: Stage, config: ConcurrencyConfig, chance: Random) -> list[s
     return done
 
 
-@settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 6))
 def test_the_bounds_are_used_to_the_full(calls: int, limit: int, cap: int) -> None:
     (stage,) = planned("r" * calls, ConcurrencyConfig(read_only=limit, tools={"r": cap}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
@@ -117,7 +117,6 @@ def test_an_intersection_keeps_each_policy_once_and_drops_those_without_rules() 
         one & "read"  # type: ignore[operator]
 
 
-@settings(max_examples=50)
 @given(POLICIES, POLICIES, POLICIES, CALLS)
 def test_an_intersection_allows_what_all_allow(
     one: ToolPolicy, two: ToolPolicy, three: ToolPolicy, call: tuple[str, dict[str, str]]
@@ -128,7 +127,6 @@ def test_an_intersection_allows_what_all_allow(
         assert both.refusal(*call) in (next((words for words in refused if words), None),)
 
 
-@settings(max_examples=50)
 @given(POLICIES, POLICIES, CALLS)
 def test_what_is_allowed_can_be_called(
     one: ToolPolicy, two: ToolPolicy, call: tuple[str, dict[str, str]]
@@ -137,7 +135,6 @@ def test_what_is_allowed_can_be_called(
         assert policy.can_be_called(call[0]) or policy.refusal(*call) is not None
 
 
-@settings(max_examples=50)
 @given(st.none() | LISTS, LISTS, PATTERNS, CALLS)
 def test_a_further_denial_never_allows_more(
     allow: list[str] | None, deny: list[str], more: str, call: tuple[str, dict[str, str]]

@@ -14,7 +14,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, RequestReceived, StreamEnded
 from h2.settings import SettingCodes, Settings
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
@@ -159,7 +159,6 @@ def answers(draw: DrawFn) -> tuple[bytes, list[bytes]]:
     return server.out(), texts
 
 
-@settings(max_examples=40, deadline=None)
 @given(answers(), st.lists(st.integers(0, 2000), max_size=8))
 def test_every_cut_gives_the_same_texts(answer: tuple[bytes, list[bytes]], places: list[int]) -> None:
     data, texts = answer
@@ -173,7 +172,6 @@ def test_every_cut_gives_the_same_texts(answer: tuple[bytes, list[bytes]], place
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.binary(min_size=1, max_size=3000), min_size=1, max_size=4),
     st.integers(16, 400),
@@ -277,7 +275,6 @@ def test_what_is_cut_off_anywhere_never_looks_whole() -> None:
     assert counts[0] == 0 and counts[-1] == 3 and counts == sorted(counts)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.binary(max_size=80), st.integers(0, 9), st.integers(0, 1))
 def test_any_bytes_are_an_answer(data: bytes, kind: int, stream: int) -> None:
     framed = len(data).to_bytes(3, "big") + bytes([kind, len(data) & 0x2D]) + stream.to_bytes(4, "big") + data
@@ -529,7 +526,6 @@ def test_after_our_goodbye_the_end_is_no_error(answers_us: bool) -> None:
     assert outcome(ours, [server.out()] if answers_us else []) == ([], "ended")
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=400))
 def test_a_frame_is_read_as_it_was_written(text: bytes) -> None:
     unknown = b"\x10\xff\x01" + b"\x19" + bytes(8) + b"\x22\x03abc" + b"\x2d" + bytes(4) + b"\x08\x07"
@@ -539,7 +535,6 @@ def test_a_frame_is_read_as_it_was_written(text: bytes) -> None:
     assert decode_frame(b"") == b""
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=12))
 def test_any_protocol_buffer_is_an_answer(data: bytes) -> None:
     try:

@@ -20,6 +20,7 @@ from tako.wire import NEED_DATA
 from tako.wire.chunked import MAX_LINE
 from tako.wire.http1 import END_OF_BODY, BodyData, Http1Connection, ResponseHead
 from tako.wire.inflate import PIECE
+from tests.effort import examples
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -129,7 +130,7 @@ def is_ended_by_hanging_up(answer: dict[str, Any]) -> bool:
 
 
 @given(answers(), places)
-@settings(max_examples=150)
+@settings(max_examples=examples(3))
 def test_every_answer_is_read_as_it_was_written_however_it_is_cut(
     answer: dict[str, Any], where: list[int]
 ) -> None:
@@ -148,7 +149,6 @@ def test_every_answer_is_read_as_it_was_written_however_it_is_cut(
 
 
 @given(answers())
-@settings(max_examples=60, deadline=None)
 def test_a_truncated_answer_never_looks_whole(answer: dict[str, Any]) -> None:
     head, body = serve(answer)
     for size in range(len(head) + len(body)):
@@ -209,7 +209,7 @@ def read_with_h11(data: bytes) -> Reading:
 @given(
     answers(), st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), min_size=1, max_size=3), places
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(3))
 def test_damaged_bytes_give_the_same_outcome_however_they_are_cut(
     answer: dict[str, Any], damage: list[tuple[int, int]], where: list[int]
 ) -> None:
@@ -259,7 +259,7 @@ def coded(coding: str, body: bytes) -> bytes:
 
 
 @given(st.sampled_from(sorted(ENCODERS)), st.binary(max_size=300), places)
-@settings(max_examples=150)
+@settings(max_examples=examples(3))
 def test_codings_are_undone_however_the_bytes_are_cut(coding: str, data: bytes, where: list[int]) -> None:
     reading = read(ask(), cut(coded(coding, ENCODERS[coding](data)), where))
     assert (reading.end, reading.body) == ("whole", data)
@@ -278,7 +278,7 @@ def test_a_coding_that_is_cut_off_never_looks_whole(coding: str) -> None:
 
 
 @given(st.sampled_from(sorted(ENCODERS)), st.integers(0, 2000), st.integers(1, 255), places)
-@settings(max_examples=200)
+@settings(max_examples=examples(4))
 def test_a_damaged_coding_gives_the_same_outcome_however_it_is_cut(
     coding: str, place: int, change: int, where: list[int]
 ) -> None:

@@ -15,6 +15,7 @@ from tako.errors import InvalidInput, ProtocolError, TakoError, TransportError
 from tako.testing import strategies
 from tako.wire import END, NEED_DATA
 from tako.wire.json_array import JSONArrayParser
+from tests.effort import examples
 
 UNLIMITED = 10**9
 
@@ -113,7 +114,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(
     st.lists(WORDS, max_size=20).map(b"".join), st.lists(st.integers(1, 40), max_size=5), st.integers(1, 12)
 )
@@ -126,7 +127,6 @@ def test_every_cut_gives_the_same(tail: bytes, places: list[int], limit: int) ->
             assert by_next_event(single_bytes(data), size) == whole
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(strategies.json_values(), max_size=4), st.sampled_from([None, 1]), st.data())
 def test_what_json_writes_comes_back(values: list[Any], indent: int | None, data: st.DataObject) -> None:
     body = json.dumps(values, indent=indent, ensure_ascii=False).encode("utf-8", "surrogatepass")

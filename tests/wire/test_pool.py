@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.wire.pool import Pool
+from tests.effort import examples
 
 MOST, SECONDS = 3, 10.0
 
@@ -49,7 +50,7 @@ class Naive:
 
 
 @given(st.lists(moves, max_size=60))
-@settings(max_examples=200)
+@settings(max_examples=examples(4))
 def test_the_pool_does_what_the_model_does(script: list[tuple[str, str, float]]) -> None:
     pool: Pool[int] = Pool(max_idle_per_key=MOST, idle_seconds=SECONDS)
     naive = Naive()

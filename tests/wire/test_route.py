@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
 from tako.wire.route import Origin, Route, parse_url, route_for
+from tests.effort import examples
 
 HTTP = Origin("http", "a.example", 80)
 HTTPS = Origin("https", "a.example", 443)
@@ -79,7 +80,7 @@ def test_a_bad_url_says_what_is_wrong(url: str, reason: str) -> None:
 @given(
     st.text(max_size=30), st.sampled_from(["http://", "https://", "http://[", "http://a/", "http://a:", ""])
 )
-@settings(max_examples=200)
+@settings(max_examples=examples(4))
 def test_any_text_is_a_url_or_an_invalid_input(text: str, start: str) -> None:
     try:
         target = parse_url(start + text)
@@ -194,7 +195,7 @@ items = st.sampled_from(
 @example("10.1.2.3", 8080, ["10.0.0.0/0"])
 @example("a.example", 8080, ["other", "*"])
 @given(hosts, st.sampled_from([80, 8080, 443]), st.lists(items, max_size=4))
-@settings(max_examples=200)
+@settings(max_examples=examples(4))
 def test_no_proxy_means_what_it_means_to_requests(host: str, port: int, no_proxy: list[str]) -> None:
     value = ", ".join(no_proxy)
     origin = Origin("http", host, port)

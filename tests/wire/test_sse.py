@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tako.errors import InvalidInput, ProtocolError
 from tako.wire import END, NEED_DATA
 from tako.wire.sse import ServerSentEvent, SSEParser
+from tests.effort import examples
 
 VECTORS = Path(__file__).parents[2].parent / "shared" / "corpus" / "vectors" / "sse.jsonl"
 
@@ -179,13 +180,13 @@ CUTS = st.lists(st.integers(0, 120), max_size=12)
 # The algorithm
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(4))
 @given(STREAMS)
 def test_agrees_with_the_standard(data: bytes) -> None:
     assert by_feed([data]) == oracle(data)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(4))
 @given(STREAMS, CUTS)
 def test_every_way_of_reading_and_of_cutting_gives_the_same(data: bytes, places: list[int]) -> None:
     whole = oracle(data)
@@ -195,14 +196,14 @@ def test_every_way_of_reading_and_of_cutting_gives_the_same(data: bytes, places:
         assert data_by_feed_data(pieces) == ([event.data for event in whole.events], False)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(4))
 @given(STREAMS)
 def test_cutting_before_decoding_loses_nothing(data: bytes) -> None:
     decoded_first = data.decode("utf-8", "replace").encode()
     assert by_feed([data]) == by_feed([decoded_first])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(4))
 @given(STREAMS)
 def test_a_truncated_stream_gives_the_first_of_its_events(data: bytes) -> None:
     whole = by_feed([data]).events
@@ -308,7 +309,7 @@ def test_end_of_input() -> None:
 # Limits
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(4))
 @given(STREAMS, CUTS, st.integers(2, 20))
 def test_limits_do_not_depend_on_the_cut(data: bytes, places: list[int], limit: int) -> None:
     # From 2, because two bytes that may become a byte order mark are held back and not counted.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -133,7 +133,6 @@ def played(server: Server, actions: list[tuple[str, list[str]]]) -> tuple[bytes,
     return bytes(out), texts
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.booleans(), st.lists(ACTIONS, max_size=5), st.lists(st.integers(0, 2000), max_size=8))
 def test_every_cut_gives_the_same_texts(
     deflate: bool, actions: list[tuple[str, list[str]]], places: list[int]
@@ -149,7 +148,6 @@ def test_every_cut_gives_the_same_texts(
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.booleans(), st.lists(st.text(max_size=300), max_size=6))
 def test_a_servers_echo_comes_back(deflate: bool, texts: list[str]) -> None:
     ours, server = connected(deflate=deflate)
@@ -163,7 +161,6 @@ def test_a_servers_echo_comes_back(deflate: bool, texts: list[str]) -> None:
     assert ours.data_to_send() == b""
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.booleans(), st.binary(max_size=60))
 def test_any_bytes_are_an_answer(deflate: bool, data: bytes) -> None:
     ours, _ = connected(deflate=deflate)

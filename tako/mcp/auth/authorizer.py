@@ -1,6 +1,7 @@
 """Authorizer: what one MCP server gets to see of us, and what is done when it refuses us.
 
-    headers(url)     -> the Authorization header of the next request, or none; renewed ahead of its end
+    headers(url)     -> the Authorization header of a request, or none
+    renew()          -> gets new tokens ahead of their end; no limit of time should be on it
     challenged(...)  -> after a 401 or 403: get what is needed; True: try again
 
 | refused with                                        | is answered by                                       |
@@ -161,16 +162,25 @@ class Authorizer:
         return f"<Authorizer for {self._origin}>"
 
     def headers(self, request_url: str) -> Flow[Headers]:
-        """What the next request to a URL has. Raises what the storage raises."""
+        """What a request to a URL has now; asks nobody. Raises what the storage raises."""
         tokens = self._tokens
         if isinstance(tokens, _Unread):
             tokens = yield from self._current()
         if tokens is None or (request_url != self.url and origin_of(request_url) != self._origin):
             return ()
-        if tokens.renew_at is not None and (yield Now()) >= tokens.renew_at:
-            yield from self._working.run(partial(self._renew, tokens))
-            tokens = (yield from self._current()) or tokens
         return tokens.headers
+
+    def renew(self) -> Flow[None]:
+        """Get new tokens if those that there are end soon. Raises what the storage raises.
+
+        Who gives this up in the middle may lose a refresh token that is good for one time: the next one to
+        come is refused, and the user is asked again. So what has a limit of time does it beforehand.
+        """
+        tokens = self._tokens
+        if isinstance(tokens, _Unread):
+            tokens = yield from self._current()
+        if tokens is not None and tokens.renew_at is not None and (yield Now()) >= tokens.renew_at:
+            yield from self._working.run(partial(self._renew, tokens))
 
     def challenged(
         self, status: int, headers: Headers, attempt: int, sent: Headers | None = None

@@ -266,6 +266,7 @@ class Town:
 
 def visit(authorizer: Authorizer, url: str) -> Flow[int]:
     """What an HTTP transport does."""
+    yield from authorizer.renew()
     for attempt in count(1):
         headers = yield from authorizer.headers(url)
         status, answered = yield from ask(url, headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tako.mcp.auth.challenges import (
@@ -82,7 +82,6 @@ challenges = st.lists(st.tuples(token, parameters), min_size=1, max_size=4)
 gaps = st.sampled_from(["", " ", "\t", "  "])
 
 
-@settings(max_examples=30)
 @given(challenges, st.data())
 def test_what_is_written_is_read(written: list[tuple[str, dict[str, str]]], data: st.DataObject) -> None:
     parts = []

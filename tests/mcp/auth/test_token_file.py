@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
@@ -26,7 +26,6 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=20)
 @given(OPERATIONS)
 def test_it_keeps_what_memory_keeps(operations: list[tuple[str, str | None]]) -> None:
     with TemporaryDirectory() as folder:

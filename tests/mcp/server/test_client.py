@@ -345,6 +345,15 @@ def test_log_messages_of_the_level_that_is_wanted(revision: str, level: str | No
         assert logs[0] == {"level": "debug", "data": {"a": 1}, "logger": "here"}
 
 
+@pytest.mark.parametrize("step", [0, -1, float("nan"), float("inf")])
+def test_what_is_no_progress_is_not_sent(step: float) -> None:
+    told: list[Any] = []
+    client = Client(TABLE[LATEST], {}, {}, say=lambda method, params: told.append(params), progress_token=1)
+    for each in (0, step, 2):
+        client.progress(each)
+    assert [params["progress"] for params in told] == [0, 2]
+
+
 def test_a_function_gets_the_client_by_a_parameter_of_that_type() -> None:
     def tells(word: str, client: Client, context: ToolContext) -> str:
         return f"{word} {client.revision} {context.tool_name} {client is Client.of(context)}"

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 from tako.cancellation import CancellationToken
 from tako.effects import Flow, Gather, Sleep, within
 from tako.errors import InvalidInput
+from tako.mcp.errors import McpError
 from tako.mcp.server import Client, McpServer, Resource
+from tako.mcp.server.http_session import MAX_RUNNING, HttpSession
+from tako.mcp.server.methods import Peer
 from tako.mcp.server.news import SUBSCRIPTION_ID
+from tako.mcp.versions import HANDSHAKE
 from tako.serving import ResponseData, ResponseHead
 from tako.testing import Simulator
 from tako.tools import Tool, ToolContext
@@ -569,6 +573,18 @@ def test_a_second_get_takes_the_place_of_the_first() -> None:
     simulator = Simulator()
     list(simulator.stream(all_of_them()))
     assert simulator.now == 5
+
+
+def test_a_session_has_so_many_requests_at_once() -> None:
+    session = HttpSession("1", Peer(HANDSHAKE[-1]), 0.0)
+    for number in range(MAX_RUNNING):
+        session.begin(number)
+    with pytest.raises(McpError, match="at once"):
+        session.begin("one more")
+    session.end(7)
+    with pytest.raises(McpError, match="in use"):
+        session.begin(8)
+    session.begin("one more")
 
 
 def test_a_session_that_nobody_uses_is_over_after_its_time() -> None:

@@ -111,6 +111,13 @@ def test_what_waits_for_a_worker_when_the_client_has_gone_is_done_as_long_as_som
     assert len(over) == 1 and 4.5 + GRACE <= over[0] <= 5.5 + 2 * GRACE
 
 
+def test_what_still_waits_for_a_worker_when_the_time_is_up_is_not_begun() -> None:
+    simulator = Simulator()
+    over_stdio(napper(), *handshake(), *naps(*[500] * 6), concurrency=2, simulator=simulator)
+    begun = [entry for entry in simulator.trace if entry.what == "Sleep 500.0 s"]
+    assert len(begun) == 2 and all((entry.ended or 0) <= 2 * GRACE for entry in begun)
+
+
 def test_a_client_may_send_as_much_as_it_likes_before_it_hears_anything() -> None:
     many = [request(number, "tools/list") for number in range(1500)]
     heard = over_stdio(napper(), *handshake(), *many)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.tools.builtin.environment import scrubbed
+from tests.effort import examples
 from tests.tools.builtin.bash_kit import result_of
 
 WORDS = (
@@ -138,7 +139,7 @@ def test_traps_and_well_known_secrets_are_left_out(name: str, value: str) -> Non
     assert scrubbed({name: value, **HARMLESS}) == HARMLESS
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(0.3))
 @given(
     st.dictionaries(secret_names(), st.just("planted value"), min_size=1, max_size=20),
     st.dictionaries(plain_names, secret_values, min_size=1, max_size=20),

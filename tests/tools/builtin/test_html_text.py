@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.errors import Cancelled
@@ -164,7 +164,6 @@ MARKUP = st.sampled_from(
 )
 
 
-@settings(max_examples=50)
 @given(st.lists(MARKUP | st.text(max_size=6), max_size=40).map("".join))
 def test_any_text_gives_text(html: str) -> None:
     text = html_to_text(html, URL)
@@ -210,7 +209,6 @@ def page_of(plan: list[tuple[str, str]]) -> tuple[str, list[str]]:
     return html, words
 
 
-@settings(max_examples=50)
 @given(PLAN)
 def test_the_words_that_can_be_seen_stand_in_the_text_in_their_order(plan: list[tuple[str, str]]) -> None:
     html, words = page_of(plan)
@@ -219,7 +217,6 @@ def test_the_words_that_can_be_seen_stand_in_the_text_in_their_order(plan: list[
     assert "unseen" not in text
 
 
-@settings(max_examples=50)
 @given(PLAN, st.data())
 def test_a_page_that_breaks_off_anywhere_gives_the_beginning_of_its_words(plan: Any, data: Any) -> None:
     html, words = page_of(plan)
@@ -382,7 +379,6 @@ def test_every_encoding_that_is_named_is_one_of_pythons() -> None:
         assert decode(b"abc abc ", label) or label.startswith("utf-16")
 
 
-@settings(max_examples=50)
 @given(
     st.binary(max_size=60), st.none() | st.sampled_from(["utf-8", "utf-16", "shift_jis", "iso-2022-jp", "x"])
 )
@@ -391,7 +387,6 @@ def test_any_bytes_give_text(data: bytes, charset: str | None) -> None:
         decode(data, charset, markup=True, cut=cut).encode()
 
 
-@settings(max_examples=50)
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=30), st.data())
 def test_bytes_that_are_cut_anywhere_give_the_beginning_of_the_text(text: str, data: Any) -> None:
     encoded = text.encode()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tako.cancellation import CancellationToken
@@ -172,7 +172,6 @@ def repository() -> Iterator[Path]:
         yield Path(place)
 
 
-@settings(max_examples=20)
 @given(tree=trees(), excluded=texts)
 @example(tree={"a/b/c": "", ".gitignore": "a/**\n!a/b/"}, excluded="c")
 @example(tree={"foo/bar": "", "foo/barbaz/x": "", ".gitignore": "foo/bar/"}, excluded="")

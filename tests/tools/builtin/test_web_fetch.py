@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tako.effects import Close, Emit, HttpHead, Resolve, Send, Within
@@ -182,7 +182,6 @@ def test_a_long_text_is_read_in_pieces() -> None:
     assert Web(answer("0123", "text/plain")).text(tool=tool) == "0123"
 
 
-@settings(max_examples=30)
 @given(st.text("aé漢😀\n ", min_size=1, max_size=30).filter(str.strip), st.integers(1, 12))
 def test_the_pieces_are_the_whole(text: str, most: int) -> None:
     web, tool = Web(answer(text, "text/plain; charset=utf-8")), web_fetch(max_characters=most)
@@ -490,7 +489,6 @@ def test_no_exchange_is_open_when_it_has_ended() -> None:
             assert run.open_exchanges == ()
 
 
-@settings(max_examples=40)
 @given(
     st.binary(max_size=80),
     st.sampled_from(["text/html", "text/plain", "application/json", "image/png", "", "x"]),
