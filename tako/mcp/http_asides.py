@@ -36,8 +36,8 @@ T = TypeVar("T")
 Json: TypeAlias = Any
 
 HEAD_START: Final = 1.0
-"""Seconds at most that a request waits for this stream to begin. Less would be too little for a server that is
-far away, whose question would be lost; so it is waited for in vain once in a session."""
+"""Seconds at most that a request waits for this stream to begin. Less would be too little for a server that
+is far away, whose question would be lost; so it is waited for in vain once in a session."""
 PAUSE: Final = 0.2
 """Seconds after which it is looked again whether a stream is still to be resumed."""
 WORK: Final = ("tools/call", "prompts/get", "resources/read", "completion/complete")
@@ -54,7 +54,8 @@ class Asides:
         self._once: Once[None] = Once()
         self._is_offered = True
         self._is_held_back = False
-        """Whether it was waited for in vain, and has not begun since."""
+        """Whether it was waited for in vain, without a word, and has not begun since."""
+        self._is_put_off = False
         self._listeners: set[object] = set()
         self._giving_way = CancellationToken()
         """Cancelled when somebody wants to listen."""
@@ -129,9 +130,13 @@ class Asides:
         return bool(self._at_work) or self._last_work is not last_work
 
     def begun(self) -> None:
-        """The server has let us hear it."""
+        """The server lets us hear it."""
         self._is_held_back = False
         self._begun.cancel()
+
+    def put_off(self) -> None:
+        """The server lets us hear it later, if we ask again: so it does not hold the beginning back."""
+        self._is_put_off = True
 
     def _wait_for_begin(self) -> Flow[None]:
         begun = self._begun
@@ -139,7 +144,7 @@ class Asides:
             return
         try:
             yield from within(None, sleep(HEAD_START), begun)
-            self._is_held_back = True
+            self._is_held_back = not self._is_put_off
         except Interrupted:
             return
 
@@ -164,7 +169,7 @@ class Asides:
 
     def _lead(self, ear: Ear) -> Flow[None]:
         """Hear it for all who wait."""
-        giving_way = self._giving_way
+        giving_way, self._is_put_off = self._giving_way, False
         try:
             if self._listeners or not self._is_offered:
                 return

@@ -359,20 +359,21 @@ class HttpChannel(PostingChannel):
             if reading.tries >= MOST_TRIES:
                 raise self._lost(f"it could not be resumed {MOST_TRIES} times", reading)
             if reading.exchange or reading.tries:
-                is_awaited = reading.id is not None
-                yield Sleep(reading.delay if is_awaited else reading.pause((yield Now())))
+                yield Sleep(reading.delay if reading.id is not None else reading.pause((yield Now())))
             reading.tries += 1
             try:
                 return (yield from self._hear(reading))
             except Challenged:
                 raise  # for `_wait`, which has time for it
-            except (TransportError, TimedOut) as error:
+            except (McpError, TransportError, TimedOut) as error:
                 error.partial = None  # the request itself was sent
+                is_early = error.status == 409  # it has not noticed yet that the stream before has ended
                 if isinstance(error, SessionExpired) or (
-                    isinstance(error, HttpRefusal) and not error.retryable and error.status != 409
-                ):  # 409: it has not noticed yet that the stream before this one has ended
+                    isinstance(error, HttpRefusal | McpError)
+                    and not (is_early or may_pass(error.status or 0))
+                ):
                     raise
-                reading.error = error
+                reading.error, reading.is_early = error, is_early
 
     def _hear(self, reading: StreamReading) -> Flow[bool]:
         """Ask for a stream; False if the server offers none to listen to."""
@@ -391,6 +392,8 @@ class HttpChannel(PostingChannel):
             return True
         was_heard = status == 404 and reading.exchange != 0  # so the session was known, and is not any more
         if is_awaited or was_heard or status in (401, 403, 409) or may_pass(status):
+            if not is_awaited:
+                self._asides.put_off()
             raise (yield from self._refused(head, session))
         yield from self._server.drain(head)  # 405, or whatever else means that it offers none
         return False

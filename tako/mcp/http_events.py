@@ -9,9 +9,10 @@
 A message that is no JSON-RPC is a ProtocolError among the messages, raised by who comes to it. Events of
 another type than "message", and those with no data (which only bring an id) are not messages.
 
-Before the next stream is asked for, it is waited `delay`, which the server may name. Who listens waits longer:
-twice as long after each stream in a row that ended within BRIEF and had no message in it, up to LONGEST_PAUSE;
-so a server that ends each at once is not asked in vain more often than that, and never given up.
+Before the next stream is asked for, `delay` is waited, which the server may name. Who listens waits twice as
+long after each stream in a row that ended within BRIEF and had no message in it, up to LONGEST_PAUSE: so a
+server that ends them all at once is neither given up nor asked without a pause. Who was too early, because
+the server had not noticed the end of the stream before (409), asks again after a moment.
 
 Invariants. Nothing here waits. The messages do not depend on how the bytes were cut. `tries` counts the
 streams that were asked for since an event was heard. What is kept is bounded: by MOST_OF_AN_ANSWER for an
@@ -49,7 +50,7 @@ class StreamReading(Reading):
 
     __slots__ = (
         "_begun_at", "_is_of_use", "_name", "_parser", "_pause", "_place", "_takes_batches", "delay", "error",
-        "exchange", "last_event_id", "tries",
+        "exchange", "is_early", "last_event_id", "tries",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +80,8 @@ class StreamReading(Reading):
         self._pause = 0.0
         """What a listener has waited last because of streams that were of no use."""
         self.tries = 0
+        self.is_early = False
+        """Whether the server had not noticed yet that another stream has ended: it soon will have."""
         self.error: TakoError | None = None
         """Why the last stream ended, or could not be had; None if it ended in order."""
 
@@ -97,10 +100,12 @@ class StreamReading(Reading):
         self.has_ended = False
         self.error = None
         self._begun_at = moment
-        self._is_of_use = False
+        self._is_of_use = self.is_early = False
 
     def pause(self, moment: float) -> float:
         """Seconds for who listens to wait before the next stream is asked for; once for each."""
+        if self.is_early:
+            return min(self.delay, SHORTEST_PAUSE * 3.0 ** (self.tries - 1))
         if self._is_of_use or moment - self._begun_at >= BRIEF:
             self._pause = 0.0
             return self.delay

@@ -13,7 +13,7 @@
 | any other                           | HttpRefusal, with status, the beginning of the body, retry_after   |
 
 `send` renews what ends soon, and meets challenges by itself. `send_once` leaves both to who has a limit of
-time, to be done outside of it: somebody may have to be asked, and what is renewed must not be lost on its way.
+time, and does them outside of it: somebody may have to be asked, and what is renewed must not get lost.
 
 Invariants. A body is sent to no other origin than the one that the user named, nor are headers. An error
 from before the request could be written has the `partial` UNSENT. Of a refusal at most MOST_OF_A_REFUSAL

@@ -290,9 +290,11 @@ def test_a_batch_where_the_revision_has_them() -> None:
 
 
 def test_a_body_has_a_limit() -> None:
-    piece = b" " * (1 << 20)
+    piece, text = b" " * (1 << 20), b'{"jsonrpc":"2.0","id":1,"result":7}'
+    left = piece[len(text) :]
+    assert Client(Server(Answer((text, *[piece] * 15, left)))).open().ask() == 7
     with pytest.raises(ProtocolError, match="over 16,777,216 bytes"):
-        Client(Server(Answer((b"{",) + (piece,) * 17))).open().ask()
+        Client(Server(Answer((text, *[piece] * 15, left, b" ")))).open().ask()
 
 
 def test_what_has_not_been_sent_is_said() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import socket
 import threading
@@ -18,7 +19,7 @@ import tako_io_asyncio
 import tako_io_sync
 import tako_io_trio
 from tako.effects import Flow, Succeeded, gather, within
-from tako.errors import TakoError, TimedOut, TransportError
+from tako.errors import ProtocolError, TakoError, TimedOut, TransportError
 from tako.mcp.channel import Channel, Outgoing
 from tako.mcp.http import Http
 from tako.mcp.http_channel import SessionExpired
@@ -185,6 +186,21 @@ def test_a_cancelled_request_is_withdrawn_and_the_channel_goes_on(run: Run) -> N
     with LoopbackServer(server) as loopback:
         assert run(flow(loopback.url)) == {"n": 1}
     assert server.methods()[2:] == ["tools/call", "notifications/cancelled", "tools/call"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+def test_a_body_that_swells_is_given_up(run: Run, kind: str) -> None:
+    """64 MiB in 64 KiB: no more of it is unpacked than an answer may have."""
+    swelling = gzip.compress(b"data: {" + bytes(64 << 20), 1)
+    headers = (("content-type", kind), ("content-encoding", "gzip"))
+
+    def flow(url: str) -> Flow[Json]:
+        channel = yield from opened(url)
+        with pytest.raises(ProtocolError, match=r"16,?777,?216 bytes"):
+            yield from ask(channel)
+
+    with LoopbackServer(Server(Answer((swelling,), 200, headers, "length"))) as loopback:
+        run(flow(loopback.url))
 
 
 def test_an_expired_session_and_a_dead_server(run: Run) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tako.effects import within
 from tako.errors import InvalidInput, ProtocolError, TimedOut, TransportError
 from tako.mcp.channel import UNSENT
 from tako.mcp.errors import McpError
@@ -395,6 +396,24 @@ def test_a_server_that_has_nothing_to_say_is_listened_to_on() -> None:
     client = Client(Server(ACCEPTED, get=lambda request: streams.pop(0))).open()
     client.run(client.channel.listen(client.ear))
     assert client.ear.heard == [("a", {})]
+
+
+def test_streams_that_end_at_once_are_asked_for_ever_less_often() -> None:
+    server = Server(ACCEPTED, get=events(b"retry: 0\n\n", b"id: 1\ndata:\n\n"))
+    client = Client(server).open()
+    with pytest.raises(TimedOut):
+        client.run(within(3600.0, client.channel.listen(client.ear)))
+    assert 60 < len(server.requests) < 80
+
+
+@pytest.mark.parametrize(("useful", "lasts"), [(events(note("a")), 0.0), (events(Pause(1.5)), 1.5)])
+def test_a_stream_that_lasts_or_says_something_begins_the_pauses_anew(useful: Answer, lasts: float) -> None:
+    brief = events(b"retry: 10\n\n")
+    streams = [*[brief] * 6, useful, brief, Answer((b"",), 405)]
+    client = Client(Server(ACCEPTED, get=lambda request: streams.pop(0))).open()
+    client.run(client.channel.listen(client.ear))
+    pauses = 0.1 + 0.2 + 0.4 + 0.8 + 1.6 + 3.2, 0.01, 0.1
+    assert client.simulator.now == pytest.approx(lasts + sum(pauses))
 
 
 @pytest.mark.parametrize("answer", [Answer((b"",), 500), Answer((), before=(Reset(),))])

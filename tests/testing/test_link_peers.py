@@ -123,7 +123,7 @@ def test_a_hangup_is_heard_by_the_peer_and_by_who_asks_later() -> None:
         yield from hang_up(link)
         yield from ask(link, Question("a"))
 
-    with pytest.raises(TransportError, match="closed at this end"):
+    with pytest.raises(TransportError, match="not open here"):
         simulator.run(story())
     assert peer.heard == [b'{"jsonrpc":"2.0","method":"n"}\n', b""]
     assert simulator.shared.links.open == ()

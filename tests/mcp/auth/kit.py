@@ -201,7 +201,8 @@ class Resource:
     metadata_at: str | None = "/.well-known/oauth-protected-resource/mcp"
     metadata: dict[str, Any] = field(default_factory=dict)
     challenge: str | None = None
-    """None names the metadata, "bare" does not, "scopes" says the scopes with a 401 too."""
+    """None names the metadata, "bare" does not, "scopes" says the scopes with a 401 too, "mute" not even
+    with a 403."""
     needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -232,7 +233,7 @@ class Resource:
     def _refuse(self, status: int, needed: set[str]) -> Answer:
         self.refusals += 1
         said = [f'resource_metadata="{self.origin}{self.metadata_at}"'] if self.challenge != "bare" else []
-        if needed:
+        if needed and self.challenge != "mute":
             said.append(f'scope="{" ".join(sorted(needed))}"')
         if status == 403:
             said.append('error="insufficient_scope"')
@@ -266,8 +267,8 @@ class Town:
 
 def visit(authorizer: Authorizer, url: str) -> Flow[int]:
     """What an HTTP transport does."""
-    yield from authorizer.renew()
     for attempt in count(1):
+        yield from authorizer.renew()
         headers = yield from authorizer.headers(url)
         status, answered = yield from ask(url, headers)
         if status not in (401, 403):

@@ -275,6 +275,27 @@ def test_what_is_not_given_is_asked_for_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scopes", "listed", "status", "asked"),
+    [
+        (["a"], ["a", "b"], 200, ["a", "a b"]),  # what the resource lists, and was not asked for yet
+        ([], ["a", "b"], 403, ["a b"]),  # it was: the same again would be of no use
+        (["a"], [], 403, ["a"]),
+        (["a"], ["c"], 403, ["a", "a c"]),  # it was worth a try
+    ],
+)
+def test_a_403_that_names_no_scopes(
+    scopes: list[str], listed: list[str], status: int, asked: list[str]
+) -> None:
+    resource = {"metadata": {"scopes_supported": listed}, "challenge": "mute"}
+    place = town(resource=resource, program={"scopes": scopes})
+    assert place.visit() == 200
+    place.issuer.granted = {token: {"a"} for token in place.issuer.granted}
+    for _ in range(2):
+        assert place.visit("?b") == status
+    assert [request.get("scope") for request in place.issuer.asked] == asked
+
+
+@pytest.mark.parametrize(
     ("status", "header"),
     [(403, "Bearer"), (403, 'Bearer scope="a"'), (404, "Bearer"),
      (403, 'Basic error="insufficient_scope", scope="a"')],
