@@ -253,7 +253,7 @@ def examples(quick: int, driver: Driver, subject: Subject) -> settings:
     """So many examples in the quick profile, and as many times more in a thorough one as elsewhere."""
     if driver is not SIMULATOR and subject not in THOROUGH:
         quick = max(2, quick // 5)
-    return settings(max_examples=quick * settings().max_examples // 50)
+    return settings(max_examples=max(2, quick * settings().max_examples // 50))
 
 
 def cut_off(fraction: float) -> Callable[[bytes], Sequence[Piece]]:
