@@ -9,11 +9,11 @@ COVERED := $(PYTEST) --cov --cov-report= --cov-fail-under=0
 # The tests go in two halves, side by side: those that look at the clock, at sockets or at processes have a
 # core to themselves, and those that only compute have the other. Where others have the word (recordings,
 # the programs of others) or a scenario is played again on each arm, coverage is not counted: it would take
-# up to four times as long. Those come last in the first half, and first in the second.
+# up to four times as long.
 ON_SOCKETS := tests/adapters tests/driving tests/tools/builtin tests/mcp/test_connect.py tests/mcp/test_elsewhere.py
-PLAYED_AGAIN := tests/contracts tests/mcp/test_many_calls.py tests/test_demo.py
-OTHERS := tests/corpus tests/interop tests/mcp/interop tests/mcp/conformance
-COMPUTING := $(patsubst %,--ignore=%,$(ON_SOCKETS) $(PLAYED_AGAIN) $(OTHERS))
+NOT_COUNTED := tests/contracts tests/mcp/test_many_calls.py tests/mcp/interop tests/test_demo.py
+RECORDED := tests/corpus tests/interop tests/mcp/conformance
+COMPUTING := $(patsubst %,--ignore=%,$(ON_SOCKETS) $(NOT_COUNTED) $(RECORDED))
 
 .DEFAULT_GOAL := help
 .PHONY: help test test-all peers lint types demo conformance bench fuzz clean
@@ -23,10 +23,10 @@ help:  ## this list
 
 test: peers lint  ## all checks and tests
 	@rm -f .coverage .coverage.*
-	@{ $(PYTEST) $(OTHERS); others=$$?; \
-	COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING) && exit $$others; } > .venv/computing.log 2>&1 & \
+	@{ $(PYTEST) $(RECORDED); recorded=$$?; \
+	COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING) && exit $$recorded; } > .venv/computing.log 2>&1 & \
 	computing=$$!; COVERAGE_FILE=.coverage.sockets $(COVERED) $(ON_SOCKETS); sockets=$$?; \
-	$(PYTEST) $(PLAYED_AGAIN); again=$$?; \
+	$(PYTEST) $(NOT_COUNTED); again=$$?; \
 	wait $$computing; computing=$$?; cat .venv/computing.log; \
 	exit $$((sockets + again + computing))
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report

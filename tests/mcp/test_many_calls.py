@@ -1,6 +1,6 @@
 """Ten thousand calls on one connection: none lost, none crossed, memory flat; and what happens at a death.
 
-From 32 threads, and from 1,000 tasks of trio and of asyncio, over stdio and over HTTP.
+From 32 threads, and from 1,000 tasks of trio, over stdio and over HTTP; fewer from 1,000 tasks of asyncio.
 """
 
 from __future__ import annotations
@@ -96,9 +96,10 @@ def test_from_32_threads(server: ServerConfig) -> None:
 @pytest.mark.parametrize("library", ["trio", "asyncio"])
 def test_from_1000_tasks(server: ServerConfig, library: str) -> None:
     answered: list[tuple[str, str]] = []
+    calls = CALLS if library == "trio" else CALLS // 5
 
     async def work(session: Any, task: int) -> None:
-        for number in range(CALLS // TASKS):
+        for number in range(calls // TASKS):
             words = f"{task}.{number}"
             answered.append((words, (await session.call("echo", {"text": words})).text))
 
@@ -116,7 +117,7 @@ def test_from_1000_tasks(server: ServerConfig, library: str) -> None:
         trio.run(on_trio)
     else:
         asyncio.run(on_asyncio())
-    assert len(answered) == CALLS
+    assert len(answered) == calls
     assert [pair for pair in answered if pair[0] != pair[1]] == []
 
 

@@ -105,10 +105,14 @@ EVERYTHING = [
 ]
 
 
+THOROUGH = os.environ.get("TAKO_HYPOTHESIS") == "thorough"
+"""`make test-all` has every round; otherwise some take turns: each starts a program that is slow to start."""
+
+
 def rounds() -> list[tuple[Peer, str]]:
-    """Each library over each transport on each arm; the eras take turns at it, but for `make test-all`."""
+    """Each library over each transport on each arm, and the eras take turns at it."""
     everyone = [(peer, arm) for peer in PEERS for arm in ARMS]
-    if os.environ.get("TAKO_HYPOTHESIS") == "thorough":
+    if THOROUGH:
         return everyone
     eras: dict[tuple[str, str], list[Peer]] = {}
     for peer in PEERS:
@@ -118,6 +122,11 @@ def rounds() -> list[tuple[Peer, str]]:
         for peer, arm in everyone
         if peer is (same := eras[peer.name, peer.over])[ARMS.index(arm) % len(same)]
     ]
+
+
+def listened_to(arm: str) -> list[Peer]:
+    """Whom an arm listens to: the three take turns."""
+    return LISTENING if THOROUGH else [LISTENING[ARMS.index(arm)]]
 
 
 @pytest.mark.parametrize(("peer", "arm"), rounds(), ids=str)
@@ -233,10 +242,10 @@ def until(session: Session, happened: Callable[[], bool]) -> Steps:
     raise AssertionError("the server was silent")
 
 
-@pytest.mark.parametrize("peer", LISTENING, ids=str)
 class TestListening:
     """While one part of a program listens, another does what is heard of."""
 
+    @pytest.mark.parametrize("peer", listened_to("blocking"), ids=str)
     def test_blocking(self, peer: Peer, start: Start) -> None:
         with connect(peer.server(start, Host())) as session:
             if peer.revision == MODERN:
@@ -256,6 +265,7 @@ class TestListening:
                 heard.set()
                 changing.join(10)
 
+    @pytest.mark.parametrize("peer", listened_to("trio"), ids=str)
     def test_trio(self, peer: Peer, start: Start) -> None:
         async def main() -> None:
             async with connect(peer.server(start, Host())) as session:
@@ -277,6 +287,7 @@ class TestListening:
 
         trio.run(main)
 
+    @pytest.mark.parametrize("peer", listened_to("asyncio"), ids=str)
     def test_asyncio(self, peer: Peer, start: Start) -> None:
         async def main() -> None:
             async with connect(peer.server(start, Host())) as session:
