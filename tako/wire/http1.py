@@ -82,6 +82,9 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _TARGET = re.compile(r"[\x21-\x7e]+")
 
 
+_Asked: TypeAlias = tuple[str, str, Headers, int, str]
+
+
 class Http1Connection:
     """One connection, seen from the client.
 
@@ -96,6 +99,7 @@ class Http1Connection:
         "_fault",
         "_head_size",
         "_keep_alive",
+        "_last",
         "_max_head_size",
         "_method",
         "_parser",
@@ -109,6 +113,8 @@ class Http1Connection:
         self._arrived: list[bytes] = []  # received and not looked at, or not used yet
         self._ended = False  # the peer has hung up
         self._fault: TakoError | None = None
+        self._last: tuple[_Asked, h11.Request, bool] | None = None
+        """The last request that was sent, as it was asked for and as it was checked."""
         self._become_idle()
 
     def _become_idle(self) -> None:
@@ -146,28 +152,17 @@ class Http1Connection:
         """
         if self._state is not _IDLE:
             raise InvalidInput("the answer to the last request on this connection is not complete")
-        if not _TOKEN.fullmatch(method):
-            raise InvalidInput(f"method {method[:40]!r} is not an HTTP method")
-        if not _TARGET.fullmatch(target):
-            raise InvalidInput(
-                "the request target holds a character that a URL cannot carry; percent-encode it"
-            )
-        fields = _request_fields(method, headers, body, authority)
+        asked = (method, target, tuple(headers), len(body), authority)
+        if self._last is None or self._last[0] != asked:  # the next head is often the last one again
+            self._last = asked, *_request(method, target, _request_fields(method, headers, body, authority))
+        _, request, keep_alive = self._last
         parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._max_head_size)
-        try:
-            head = parser.send(h11.Request(method=method, target=target, headers=fields))
-        except h11.LocalProtocolError as error:
-            # The checks above should leave nothing for h11; its message may quote a value, so it is dropped.
-            raise InvalidInput("the request is not valid HTTP; check its headers") from error.with_traceback(
-                None
-            )
+        head = parser.send(request)
         assert head is not None
         self._parser = parser
         self._method = method
         self._state = _HEAD
-        self._keep_alive = not any(
-            name.lower() == "connection" and _names_close(value) for name, value in fields
-        )
+        self._keep_alive = keep_alive
         return head + body if body else head
 
     def receive_data(self, data: bytes) -> None:
@@ -271,6 +266,21 @@ class Http1Connection:
         if self._ended:
             raise TransportError(f"{self._peer} hung up in the middle of the answer", phase="body")
         return NEED_DATA
+
+
+def _request(method: str, target: str, fields: list[tuple[str, str]]) -> tuple[h11.Request, bool]:
+    """The request, and whether the connection is to be kept; raises InvalidInput."""
+    if not _TOKEN.fullmatch(method):
+        raise InvalidInput(f"method {method[:40]!r} is not an HTTP method")
+    if not _TARGET.fullmatch(target):
+        raise InvalidInput("the request target holds a character that a URL cannot carry; percent-encode it")
+    try:
+        request = h11.Request(method=method, target=target, headers=fields)
+    except h11.LocalProtocolError as error:
+        # The checks above should leave nothing for h11; its message may quote a value, so it is dropped.
+        raise InvalidInput("the request is not valid HTTP; check its headers") from error.with_traceback(None)
+    closes = any(name.lower() == "connection" and _names_close(value) for name, value in fields)
+    return request, not closes
 
 
 def _request_fields(method: str, headers: Headers, body: bytes, authority: str) -> list[tuple[str, str]]:

@@ -517,3 +517,25 @@ def test_a_bad_request_is_named_and_its_values_are_not(
 def test_a_header_that_must_be_alone_is_not_taken_twice() -> None:
     with pytest.raises(InvalidInput, match="host"):
         Http1Connection().send_request("GET", "/", (("Host", "a"), ("host", "b")), b"", authority="h")
+
+
+def test_the_same_head_again_is_the_same_bytes_and_another_is_checked_anew() -> None:
+    connection = Http1Connection()
+    heads = []
+    for headers, body in (
+        ((("X-Key", "one"),), b"12"),
+        ((("X-Key", "one"),), b"34"),
+        ((("X-Key", "two"),), b"34"),
+        ((("X-Key", "two"),), b"345"),
+    ):
+        sent = connection.send_request("POST", "/p", headers, body, authority="h")
+        heads.append(sent.removesuffix(body))
+        connection.receive_data(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        while connection.next_event() is not END_OF_BODY:
+            pass
+        connection.start_next_cycle()
+    assert heads[0] == heads[1]
+    assert len(set(heads)) == 3
+    with pytest.raises(InvalidInput, match="X-Key"):
+        connection.send_request("POST", "/p", (("X-Key", "t\nwo"),), b"345", authority="h")
+    assert connection.send_request("POST", "/p", (("X-Key", "two"),), b"345", authority="h")
