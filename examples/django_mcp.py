@@ -47,7 +47,7 @@ def _connected() -> BlockingSession:
     return _connections.enter_context(connect(LIBRARY))
 
 
-def library() -> BlockingSession:
+def open_library() -> BlockingSession:
     """The one connection of this process. Made at first use, because what is made before a fork (gunicorn's
     `--preload`) belongs to the parent."""
     with _connecting:
@@ -57,7 +57,7 @@ def library() -> BlockingSession:
 def books(request: HttpRequest) -> JsonResponse:
     title = request.GET.get("title", "")
     try:
-        found = library().call("find_book", {"title": title})
+        found = open_library().call("find_book", {"title": title})
     except TakoError as error:  # the server is gone, silent, or has refused the call
         return JsonResponse({"error": error.message}, status=502)
     if found.is_error:  # the tool itself has failed, and says why

@@ -64,7 +64,7 @@ def test_a_view_tells_a_failure_of_the_tool_from_one_of_the_server(browser: Clie
     missing = browser.get("/books", {"title": "zebra"})
     assert missing.status_code == 404
     assert "no book is called anything like 'zebra'" in missing.json()["error"]
-    assert django_mcp.library() is django_mcp.library()
+    assert django_mcp.open_library() is django_mcp.open_library()
     django_mcp._connections.close()
     gone = browser.get("/books", {"title": "sea"})
     assert gone.status_code == 502 and "connect again" in gone.json()["error"]
