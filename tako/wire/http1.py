@@ -24,7 +24,7 @@ a line between chunks, inflate.PIECE for a decoded BodyData.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -82,7 +82,22 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _TARGET = re.compile(r"[\x21-\x7e]+")
 
 
-_Asked: TypeAlias = tuple[str, str, Headers, int, str]
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """The last request: what was asked for, and what h11 has made of it."""
+
+    asked: tuple[str, str, Headers, int, str]
+    request: h11.Request = field(repr=False)
+    head: bytes = field(repr=False)
+    keep_alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The head of the last answer that came in one piece, and what h11 has read in it."""
+
+    head: bytes = field(repr=False)
+    response: h11.Response = field(repr=False)
 
 
 class Http1Connection:
@@ -99,6 +114,7 @@ class Http1Connection:
         "_fault",
         "_head_size",
         "_keep_alive",
+        "_known",
         "_last",
         "_max_head_size",
         "_method",
@@ -113,14 +129,15 @@ class Http1Connection:
         self._arrived: list[bytes] = []  # received and not looked at, or not used yet
         self._ended = False  # the peer has hung up
         self._fault: TakoError | None = None
-        self._last: tuple[_Asked, h11.Request, bool] | None = None
-        """The last request that was sent, as it was asked for and as it was checked."""
+        # One head after the other is often the same, and to check or to parse it costs more than the rest.
+        self._last: _Sent | None = None
+        self._known: _Known | None = None
         self._become_idle()
 
     def _become_idle(self) -> None:
         self._state = _IDLE
         self._method = ""
-        self._parser: h11.Connection | None = None  # lives while the state is HEAD
+        self._parser: h11.Connection | None = None  # lives while the state is HEAD, if it is needed
         self._head_size = 0
         self._body: _Body = _Counted(0)
         self._decoder: Decoder | None = None
@@ -153,17 +170,22 @@ class Http1Connection:
         if self._state is not _IDLE:
             raise InvalidInput("the answer to the last request on this connection is not complete")
         asked = (method, target, tuple(headers), len(body), authority)
-        if self._last is None or self._last[0] != asked:  # the next head is often the last one again
-            self._last = asked, *_request(method, target, _request_fields(method, headers, body, authority))
-        _, request, keep_alive = self._last
+        last = self._last
+        if last is None or last.asked != asked:  # the next head is often the last one again
+            request, keep_alive = _request(method, target, _request_fields(method, headers, body, authority))
+            self._parser, head = self._parser_of(request)
+            last = self._last = _Sent(asked, request, head, keep_alive)
+        self._method = method
+        self._state = _HEAD
+        self._keep_alive = last.keep_alive
+        return last.head + body if body else last.head
+
+    def _parser_of(self, request: h11.Request) -> tuple[h11.Connection, bytes]:
+        """What reads the answer to a request, and the head of that."""
         parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._max_head_size)
         head = parser.send(request)
         assert head is not None
-        self._parser = parser
-        self._method = method
-        self._state = _HEAD
-        self._keep_alive = keep_alive
-        return head + body if body else head
+        return parser, head
 
     def receive_data(self, data: bytes) -> None:
         """Take what was read from the peer; b"" is the end of the input. Never raises."""
@@ -194,12 +216,20 @@ class Http1Connection:
         return END_OF_BODY if self._state is _DONE else NEED_DATA
 
     def _read_head(self) -> ResponseHead | NeedData:
+        data = b"".join(self._arrived)
+        self._arrived.clear()
+        known = self._known
+        if known is not None and not self._head_size and data.startswith(known.head):
+            if len(data) > len(known.head):
+                self._arrived.append(data[len(known.head) :])
+            return self._start_body(known.response)
         parser = self._parser
-        assert parser is not None
-        if self._arrived:
-            data = b"".join(self._arrived)
-            self._arrived.clear()
-            self._head_size += len(data)
+        if parser is None:
+            assert self._last is not None
+            parser, _ = self._parser_of(self._last.request)
+            self._parser = parser
+        self._head_size += len(data)
+        if data:
             parser.receive_data(data)
         try:
             event = parser.next_event()
@@ -215,6 +245,8 @@ class Http1Connection:
         if isinstance(event, h11.Response):
             if unused:
                 self._arrived.append(unused)
+            if self._head_size == len(data):  # it came in one piece
+                self._known = _Known(data[: len(data) - len(unused)], event)
             return self._start_body(event)
         if event is not h11.NEED_DATA:
             raise ProtocolError(f"{self._peer} wants to switch protocols; nobody asked it to", phase="head")

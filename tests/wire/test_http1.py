@@ -539,3 +539,35 @@ def test_the_same_head_again_is_the_same_bytes_and_another_is_checked_anew() -> 
     with pytest.raises(InvalidInput, match="X-Key"):
         connection.send_request("POST", "/p", (("X-Key", "t\nwo"),), b"345", authority="h")
     assert connection.send_request("POST", "/p", (("X-Key", "two"),), b"345", authority="h")
+
+
+ANSWERS = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\ncontent-length: 3\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\ncontent-length: 3\r\n\r\nxyz",
+    b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    b"HTTP/1.1 103 Hint\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nz",
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(ANSWERS), st.sets(st.integers(1, 60), max_size=3)), min_size=2))
+def test_an_answer_is_read_alike_whatever_was_read_on_the_connection_before(
+    answers: list[tuple[bytes, set[int]]],
+) -> None:
+    kept = Http1Connection()
+    for answer, cuts in answers:
+        places = [0, *sorted(cut for cut in cuts if cut < len(answer)), len(answer)]
+        pieces = [answer[start:end] for start, end in pairwise(places)]
+        told = []
+        for connection in (kept, Http1Connection()):
+            connection.send_request("POST", "/p", (), b"12", authority="h")
+            for piece in pieces:
+                connection.receive_data(piece)
+            head, body = connection.next_event(), b""
+            while isinstance(event := connection.next_event(), BodyData):
+                body += event.data
+            assert event is END_OF_BODY and connection.reusable
+            told.append((head, body))
+        assert told[0] == told[1]
+        kept.start_next_cycle()
