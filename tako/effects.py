@@ -71,9 +71,11 @@ __all__ = [
     "Send",
     "Sleep",
     "Succeeded",
+    "Task",
     "Tell",
     "TlsOptions",
     "Within",
+    "as_task",
     "ask",
     "call",
     "entropy",
@@ -205,17 +207,46 @@ class Gather:
     on_error: OnError = OnError.STOP
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _no_events(value: Any) -> Sequence[Any]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A flow whose result can be kept instead of being worked for again; see tako.journal.
+
+    kind      what is done: "model", "tool", "score", "route", ...
+    about     what it is done about, as JSON: a call that is made again is about the same
+    encode    makes JSON of the result
+    decode    makes the result of that JSON
+    retell    the events that tell somebody who listens of a result that nobody worked for
+    is_whole  a journal keeps the result alone, and nothing of the way to it
+    """
+
+    kind: str
+    about: Callable[[], Any]
+    encode: Callable[[Any], Any] = _itself
+    decode: Callable[[Any], Any] = _itself
+    retell: Callable[[Any], Sequence[Any]] = _no_events
+    is_whole: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Within:
     """Run a flow until its time is up, or its token is cancelled; None is no limit of that kind.
 
     A flow that was stopped is thrown Cancelled and may still return something: that is the
-    `partial` of the error which its parent gets, TimedOut or Interrupted.
+    `partial` of the error which its parent gets, TimedOut or Interrupted. Drivers do not look at `task`.
     """
 
     seconds: float | None
     flow: Flow[Any]
     token: CancellationToken | None = None
+    task: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +366,12 @@ def gather(
 def within(seconds: float | None, flow: Flow[T], token: CancellationToken | None = None) -> Flow[T]:
     """The flow's result; raises TimedOut or Interrupted, whose `partial` is what the flow still gave back."""
     result: T = yield Within(seconds, flow, token)
+    return result
+
+
+def as_task(flow: Flow[T], task: Task) -> Flow[T]:
+    """The flow's result, from wherever a journal has it."""
+    result: T = yield Within(None, flow, None, task)
     return result
 
 

@@ -56,13 +56,18 @@ __all__ = [
     "MessageQueued",
     "ModeChanged",
     "ModeProposed",
+    "NodeAdded",
     "OpaqueBlock",
     "OrchEvent",
     "OtherChoice",
     "OutputRetry",
+    "PlanMade",
+    "PlanRejected",
     "PromptPolicyApplied",
     "PromptPolicyInstalled",
     "PromptPolicyRemoved",
+    "Recursion",
+    "RoleChosen",
     "StepStart",
     "SubAgentEvent",
     "TextBlock",
@@ -78,6 +83,7 @@ __all__ = [
     "TurnInterrupted",
     "UserAnswered",
     "UserAsked",
+    "VerifierScore",
 ]
 
 
@@ -431,8 +437,80 @@ class UserAnswered:
 
 
 @dataclass(slots=True)
+class PlanMade:
+    """A coordinator's plan: who is to do what, or that it is done."""
+
+    kind: ClassVar[Literal["plan_made"]] = "plan_made"
+    step: int
+    thought: str
+    assignments: tuple[tuple[str, str], ...]
+    """Of each dispatch the worker and its task, in the plan's order."""
+    halt: bool
+
+
+@dataclass(slots=True)
+class PlanRejected:
+    """What the coordinator said is no plan; it is told why and tries again."""
+
+    kind: ClassVar[Literal["plan_rejected"]] = "plan_rejected"
+    step: int
+    error: str
+
+
+@dataclass(slots=True)
+class RoleChosen:
+    """A router has chosen who speaks next. `index` is its place among the candidates."""
+
+    kind: ClassVar[Literal["role_chosen"]] = "role_chosen"
+    step: int
+    role: str
+    index: int
+    confidence: float
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class VerifierScore:
+    """What a verifier thinks of an answer, from 0 to 1; a partial one is of an answer that still grows.
+
+    `branch` is the dispatch, from 1, of a Conductor; the role's place at Trinity; the node of an AbMcts.
+    """
+
+    kind: ClassVar[Literal["verifier_score"]] = "verifier_score"
+    step: int
+    branch: int
+    score: float
+    is_partial: bool = False
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Recursion:
+    """A SelfCaller's guard has judged an answer; below the mark, and the cap not reached, it is revised."""
+
+    kind: ClassVar[Literal["recursion"]] = "recursion"
+    depth: int
+    confidence: float
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class NodeAdded:
+    """A search has a new answer in its tree; `parent` is the node that it was made from, 0 the root."""
+
+    kind: ClassVar[Literal["node_added"]] = "node_added"
+    step: int
+    node: int
+    parent: int
+    candidate: str
+    score: float
+    error: str = ""
+
+
+@dataclass(slots=True)
 class SubAgentEvent:
-    """An event of an agent that a tool runs. The path names the calls that lead to it, outermost first."""
+    """An event of somebody who works for this run: an agent that a tool runs, a worker, a role, a rollout.
+    The path names who leads to it, outermost first."""
 
     kind: ClassVar[Literal["sub_agent_event"]] = "sub_agent_event"
     path: tuple[str, ...]
@@ -473,6 +551,12 @@ OrchEvent: TypeAlias = (
     | PromptPolicyApplied
     | UserAsked
     | UserAnswered
+    | PlanMade
+    | PlanRejected
+    | RoleChosen
+    | VerifierScore
+    | Recursion
+    | NodeAdded
     | SubAgentEvent
     | Final
 )

@@ -1,10 +1,11 @@
-"""Orchestrator: the four ways to run anything that makes a flow of a prompt."""
+"""Orchestrator: the four ways to run anything that makes a flow of a prompt, and the one way to nest it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from tako import _adapters
 from tako.effects import Flow, within
@@ -12,11 +13,14 @@ from tako.errors import InvalidInput
 from tako.events import OrchEvent
 from tako.models import Message
 from tako.orchestrators.agent_run import AgentRun
+from tako.orchestrators.opening import messages_of
+from tako.orchestrators.place import AUDIENCE, TOP, Place
 from tako.orchestrators.result import OutputT, RunResult
 
 if TYPE_CHECKING:
     from tako._adapters import AsyncEvents, SyncEvents
     from tako.cancellation import CancellationToken
+    from tako.journal import Journal
 
 __all__ = ["Orchestrator", "Prompt", "messages_of"]
 
@@ -25,17 +29,33 @@ Prompt: TypeAlias = str | Message | Sequence[Message] | AgentRun
 
 
 class Orchestrator(ABC, Generic[OutputT]):
-    """Write `flow`; the blocking and the async ways to run it are here, once.
+    """Write `perform`; the blocking and the async ways to run it are here, once.
 
     All four take `cancel=` (a CancellationToken), `timeout=` (seconds for the whole run; TimedOut
-    carries what there was as `partial`) and the options of `flow`. A cancelled run returns what it
+    carries what there was as `partial`), `journal=` (a tako.journal.Journal, which keeps what was worked
+    for, and from which the run goes on) and the options of `perform`. A cancelled run returns what it
     had, with stop_reason "cancelled"; a failed one raises a TakoError with `partial`.
     """
 
     @abstractmethod
-    def flow(self, prompt: Prompt, *, streaming: bool = False, **options: Any) -> Flow[RunResult[OutputT]]:
-        """The run as a flow. With `streaming` somebody looks: events are made, and the answer is
-        emitted while the model makes it. Without, the flow emits nothing."""
+    def perform(self, prompt: Prompt, place: Place, **options: Any) -> Flow[RunResult[OutputT]]:
+        """The run as a flow, at the place where it stands.
+
+        While somebody listens, which the place says, the events are emitted, and the answer while the model
+        makes it; otherwise nothing is. Every orchestrator takes `history`, `system`, `tenant_id`, `user_id`
+        and `principal`, as Opening reads them.
+        """
+
+    def flow(
+        self, prompt: Prompt, *, streaming: bool = False, journal: Journal | None = None, **options: Any
+    ) -> Flow[RunResult[OutputT]]:
+        """The run as a flow for whoever drives flows: with `streaming` somebody looks at its events."""
+        place = AUDIENCE if streaming else TOP
+        if journal is None:
+            return self.perform(prompt, place, **options)
+        from tako.journal import kept_in  # most runs keep none
+
+        return kept_in(journal, lambda: self.perform(prompt, replace(place, is_journalled=True), **options))
 
     def run_sync(
         self,
@@ -92,17 +112,3 @@ def _limited(flow: Flow[RunResult[OutputT]], timeout: float | None) -> Flow[RunR
     if not isinstance(timeout, int | float) or timeout <= 0:
         raise InvalidInput(f"timeout should be a positive number of seconds, not {timeout!r}")
     return within(timeout, flow)
-
-
-def messages_of(prompt: str | Message | Sequence[Message], argument: str = "prompt") -> list[Message]:
-    """The messages in a prompt or a history; raises InvalidInput naming the argument."""
-    if isinstance(prompt, str):
-        return [Message.user(prompt)]
-    if type(prompt) is Message:
-        return [prompt]
-    if isinstance(prompt, Sequence) and not isinstance(prompt, bytes):
-        for index, message in enumerate(prompt):
-            if type(message) is not Message:
-                raise InvalidInput(f"{argument}[{index}] should be a Message, not {type(message).__name__}")
-        return list(cast("Sequence[Message]", prompt))
-    raise InvalidInput(f"{argument} should be text or a list of Messages, not {type(prompt).__name__}")

@@ -19,7 +19,8 @@ from tako.events import ToolCallResult, ToolProgress
 from tako.models import TextPart, ToolCallPart, ToolResultPart
 from tako.orchestrators.agent_steps import CallSuspended, ToolReplied
 from tako.orchestrators.limits import cut_content, cut_result
-from tako.orchestrators.scope import Scope, Show
+from tako.orchestrators.place import Show
+from tako.orchestrators.scope import Scope
 from tako.tools.output import ToolOutput
 from tako.tools.tool import Tool, speakable, words_of
 

@@ -70,8 +70,9 @@ from tako.orchestrators.agent_steps import (
 from tako.orchestrators.batch import perform_batch
 from tako.orchestrators.equipment import Trim
 from tako.orchestrators.gate import decided
+from tako.orchestrators.place import Show
 from tako.orchestrators.result import RunResult
-from tako.orchestrators.scope import Scope, Show
+from tako.orchestrators.scope import Scope
 from tako.providers.base import Relay
 
 if TYPE_CHECKING:

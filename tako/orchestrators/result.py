@@ -25,6 +25,7 @@ StopReason: TypeAlias = Literal[
     "max_steps",
     "approval_required",
     "result_required",
+    "budget",
     "interrupted",
     "aborted",
     "cancelled",
@@ -33,9 +34,9 @@ StopReason: TypeAlias = Literal[
 """Why a run ended: the model's own reasons first, then ours.
 
 "stop" is a whole answer; "length" and "content_filter" cut it off; "max_steps" is the limit of the
-agent; "approval_required" and "result_required" wait for `pending`; "interrupted" is the user's, by a
-Steering handle, and "aborted" a guard's; "cancelled" is the token's or the owner's; "error" stands only
-in the partial result of a TakoError.
+agent, "budget" one of what may be spent; "approval_required" and "result_required" wait for `pending`;
+"interrupted" is the user's, by a Steering handle, and "aborted" a guard's; "cancelled" is the token's or
+the owner's; "error" stands only in the partial result of a TakoError.
 """
 
 

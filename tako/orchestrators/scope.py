@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from tako.cancellation import CancellationToken
 from tako.effects import Emit
 from tako.events import OrchEvent
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.equipment import Equipment
+from tako.orchestrators.place import Place, Show
 from tako.orchestrators.result import RunResult
 from tako.tools.context import ToolContext
 
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from tako.steering import Mode, SteeredRun, Steering
     from tako.tools.registry import ToolRegistry
 
-__all__ = ["Scope", "Show"]
-
-Show: TypeAlias = Callable[[Sequence[OrchEvent]], Sequence[Any]]
-"""What becomes of a run's events: those that are emitted in their place."""
+__all__ = ["Scope"]
 
 
 @dataclass(slots=True)
@@ -40,6 +38,7 @@ class Scope:
     steering: Steering | None = None
     depth: int = 0
     path: tuple[str, ...] = ()
+    is_journalled: bool = False
     steered: SteeredRun | None = None
     """What this run has of the handle."""
     # Where there are MCP servers:
@@ -53,6 +52,16 @@ class Scope:
     instructions: tuple[str, ...] = ()
     turn: CancellationToken | None = None
     calls: Mapping[str, CancellationToken] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, place: Place, equipment: Equipment, run: AgentRun, steering: Steering | None = None) -> Scope:
+        """Of a run that stands there."""
+        return cls(equipment, run, place.show, steering, place.depth, place.path, place.is_journalled)
+
+    @property
+    def place(self) -> Place:
+        """Where this run stands."""
+        return Place(self.show, self.depth, self.path, self.is_journalled)
 
     def tell(self, *events: OrchEvent) -> Emit:
         """Emit these; only to be asked for while somebody listens."""

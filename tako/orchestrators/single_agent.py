@@ -16,12 +16,14 @@ from tako.models import CacheControl, ChatRequest, Message, Part, Principal, Thi
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.agent_steps import CallModel
 from tako.orchestrators.approval import Approve, NeedsApproval, needs_of
-from tako.orchestrators.base import Orchestrator, Prompt, messages_of
+from tako.orchestrators.base import Orchestrator, Prompt
 from tako.orchestrators.conduct import conduct
 from tako.orchestrators.decisions import Remembered
 from tako.orchestrators.equipment import Equipment, Trim
+from tako.orchestrators.opening import messages_of, principal_of, system_of
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.output import OutputType
+from tako.orchestrators.place import Place
 from tako.orchestrators.result import OutputT, RunResult
 from tako.orchestrators.scope import Scope
 from tako.orchestrators.sub_agent import require_traces
@@ -128,7 +130,7 @@ class SingleAgent(Orchestrator[OutputT]):
         _require_choice(tool_choice, self.equipment)
         require_traces(self.tools, policy)
         self.options = RunOptions(
-            system=_system_message(system, self._output_instruction()),
+            system=system_of(system, self._output_instruction()),
             model=model,
             max_steps=max_steps,
             output_retries=output_retries,
@@ -172,15 +174,12 @@ class SingleAgent(Orchestrator[OutputT]):
         """
         options, changes = self.options, dict[str, Any]()
         if system is not None:
-            changes["system"] = _system_message(system, self._output_instruction())
+            changes["system"] = system_of(system, self._output_instruction())
         if thinking is not None:
             changes["thinking"] = thinking
-        if principal is not None or tenant_id is not None or user_id is not None:
-            if principal is not None and not (tenant_id is None and user_id is None):
-                raise InvalidInput("pass principal, or tenant_id and user_id, but not both")
-            changes["principal"] = principal or Principal(
-                tenant_id=tenant_id or "anonymous", user_id=user_id or "anonymous"
-            )
+        owner = principal_of(principal, tenant_id, user_id)
+        if owner is not None:
+            changes["principal"] = owner
         if changes:
             options = options.model_copy(update=changes)
         run = AgentRun(messages_of(prompt), messages_of(history, "history"), options)
@@ -192,13 +191,8 @@ class SingleAgent(Orchestrator[OutputT]):
         """A run from what `run.dumps()` wrote, here or in another process; sealed, with its key."""
         return AgentRun.loads(text, key)
 
-    def flow(
-        self,
-        prompt: Prompt,
-        *,
-        streaming: bool = False,
-        steering: Steering | None = None,
-        **options: Any,
+    def perform(
+        self, prompt: Prompt, place: Place, *, steering: Steering | None = None, **options: Any
     ) -> Flow[RunResult[OutputT]]:
         """The run as a flow; `options` are those of `start`, `steering` is the user's handle."""
         if isinstance(prompt, AgentRun):
@@ -209,7 +203,7 @@ class SingleAgent(Orchestrator[OutputT]):
             run = self.start(prompt, **options)
         if steering is not None:
             _require_handle(steering)
-        return conduct(Scope(self.equipment, run, _as_they_are if streaming else None, steering))
+        return conduct(Scope.at(place, self.equipment, run, steering))
 
     def request(self, run: AgentRun, step: CallModel) -> ChatRequest:
         """The request that a step asks for; for those who perform the steps themselves."""
@@ -224,10 +218,6 @@ class SingleAgent(Orchestrator[OutputT]):
 
         schema = to_json(output.schema).decode()
         return f"Answer with one JSON value that fits this JSON schema, and nothing else:\n{schema}"
-
-
-def _as_they_are(events: Sequence[Any]) -> Sequence[Any]:
-    return events
 
 
 def _servers(servers: Iterable[ServerConfig]) -> tuple[ServerConfig, ...]:
@@ -301,18 +291,3 @@ def _require_function(name: str, value: object) -> None:
 def _require_whole(name: str, value: object, *, at_least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise InvalidInput(f"{name} should be a whole number of at least {at_least}, not {value!r}")
-
-
-def _system_message(system: str | Iterable[Part] | None, instruction: str | None) -> Message | None:
-    if system is None or isinstance(system, str):
-        text = "\n\n".join(filter(None, (system, instruction)))
-        return Message.system(text) if text else None
-    if not isinstance(system, Iterable):
-        raise InvalidInput(f"system should be text or text parts, not {type(system).__name__}")
-    try:
-        message = Message.system(system)
-    except InvalidInput as error:
-        raise InvalidInput(f"system: {error.message}") from error
-    return (
-        Message.system((*message.content, *Message.system(instruction).content)) if instruction else message
-    )

@@ -23,13 +23,13 @@ parent's run, and goes on from there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from tako.effects import Flow
 from tako.errors import Cancelled, InvalidInput, TakoError
-from tako.events import OrchEvent, SubAgentEvent
+from tako.events import SubAgentEvent
 from tako.models import Message, Part, Thinking
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.approval import Approve, NeedsApproval, needs_of
@@ -37,8 +37,9 @@ from tako.orchestrators.calls import Suspended
 from tako.orchestrators.conduct import conduct
 from tako.orchestrators.equipment import Equipment
 from tako.orchestrators.options import RunOptions
+from tako.orchestrators.place import under
 from tako.orchestrators.result import RunResult, SubAgentUsage
-from tako.orchestrators.scope import Scope, Show
+from tako.orchestrators.scope import Scope
 from tako.providers.base import Provider
 from tako.tools.context import ToolContext
 from tako.tools.output import ToolOutput
@@ -164,9 +165,10 @@ class SubAgent(Tool):
         scope = Scope(
             self._equip(parent.equipment),
             run,
-            _show(parent, step, self.trace),
+            under(step, parent.show, self.trace) if parent.show or self.trace else None,
             depth=parent.depth + 1,
             path=(*parent.path, step),
+            is_journalled=parent.is_journalled,
             mode=parent.mode,
         )
         failure, result = None, None
@@ -238,26 +240,6 @@ def require_traces(tools: ToolRegistry, policy: ToolPolicy) -> None:
             )
         if one.tools is not None:
             require_traces(one.tools, allowed)
-
-
-def _show(parent: Scope, step: str, trace: Trace | None) -> Show | None:
-    """What becomes of a child's events; None if neither the parent's listener nor a trace wants them."""
-    if parent.show is None and trace is None:
-        return None
-    outer = parent.show
-
-    def show(events: Sequence[OrchEvent]) -> Sequence[Any]:
-        told: list[SubAgentEvent] = []
-        for event in events:
-            path = (step, *event.path) if isinstance(event, SubAgentEvent) else (step,)
-            inner = event.event if isinstance(event, SubAgentEvent) else event
-            told.append(SubAgentEvent(path, inner))
-        if trace is not None:
-            for one in told:
-                trace(one)
-        return () if outer is None else outer(told)
-
-    return show
 
 
 def _account(parent: Scope, scope: Scope, step: str, call_id: str) -> None:

@@ -33,12 +33,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
+from tako.chance import Chance
 from tako.driving.gathering import Gathering
 from tako.driving.steps import Returned, Steps
 from tako.driving.targets import MakesFlow, as_flow
 from tako.effects import EVENT_BUFFER, Effect, Emit, Failed, Flow, Gather, Outcome, Succeeded
 from tako.errors import Cancelled, TakoError
-from tako.testing.chance import Chance
 from tako.testing.describing import describe, describe_error
 from tako.testing.faults import Faults
 from tako.testing.vendor import ScriptedVendor

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tako.cancellation import CancellationToken
+from tako.chance import Chance
 from tako.driving.calls import GRACE
 from tako.effects import (
     Ask,
@@ -39,7 +40,6 @@ from tako.effects import (
 )
 from tako.errors import InvalidInput, TakoError, TimedOut, TransportError
 from tako.links import Endpoint, Kept, LinkMachine
-from tako.testing.chance import Chance
 from tako.testing.describing import name_of
 from tako.testing.faults import Faults
 from tako.testing.link_peers import Links, Peers

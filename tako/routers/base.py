@@ -1,0 +1,80 @@
+"""Router: what chooses who speaks next, among candidates that it knows by place and name.
+
+A choice is a place and not a name: two candidates may be the same model. Wherever a router is wanted a
+function will do as well (`router_of`).
+
+Invariants. A choice is one of the candidates, or the router raises a TakoError. What choosing has used is
+in the choice.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from tako import _adapters
+from tako.effects import Flow
+from tako.models import NOT_COUNTED, Message, Role, Usage, Value
+
+if TYPE_CHECKING:
+    from tako.cancellation import CancellationToken
+
+__all__ = ["Router", "RoutingDecision", "Situation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a router is asked about."""
+
+    messages: tuple[Message, ...]
+    """The conversation so far."""
+    candidates: tuple[str, ...]
+    """Their names, in order; several may have the same."""
+    step: int = 1
+    """How often a model will have been asked in this run, with the call that the choice is for."""
+
+    @property
+    def task(self) -> str:
+        """The text of the last message of the user: a tool's results do not count as one."""
+        for message in reversed(self.messages):
+            if message.role is Role.USER:
+                return message.text
+        return ""
+
+
+class RoutingDecision(Value):
+    """Who speaks next."""
+
+    index: int = Field(ge=0)
+    """The place among the candidates."""
+    confidence: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
+    reason: str = ""
+    usage: Usage = NOT_COUNTED
+    """What the router has used, if it is a model."""
+    cost_usd: float | None = None
+
+
+class Router(ABC):
+    """Write `choose_flow`; the blocking and the async ways to ask follow from it."""
+
+    @abstractmethod
+    def choose_flow(self, situation: Situation) -> Flow[RoutingDecision]:
+        """Choose; raises a TakoError where that cannot be done."""
+
+    def choose_sync(
+        self, prompt: str, candidates: Sequence[str], *, cancel: CancellationToken | None = None
+    ) -> RoutingDecision:
+        """Choose for a prompt, blocking."""
+        situation = Situation((Message.user(prompt),), tuple(candidates))
+        return _adapters.run_sync(self.choose_flow(situation), cancel)
+
+    async def choose(
+        self, prompt: str, candidates: Sequence[str], *, cancel: CancellationToken | None = None
+    ) -> RoutingDecision:
+        """Choose for a prompt under asyncio or trio, whichever is running."""
+        situation = Situation((Message.user(prompt),), tuple(candidates))
+        return await _adapters.run_async(self.choose_flow(situation), cancel)
