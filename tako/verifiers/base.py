@@ -1,7 +1,7 @@
 """Verifier: what gives an answer a score from 0 to 1, and says why.
 
 A guard is the same thing under another name: SelfCaller asks it whether an answer is good enough, AbMcts
-and Conductor ask it how good one is. Wherever a verifier is wanted a function will do as well , see `verifier_of`.
+and Conductor ask it how good one is. A function does as well wherever a verifier is wanted: `verifier_of`.
 
 | is asked         | by                             | gives                                            |
 |------------------|--------------------------------|--------------------------------------------------|
