@@ -125,17 +125,12 @@ class Eval:
 
     def flow(self, *, streaming: bool = False) -> Flow[EvalReport]:
         """The evaluation as a flow; with `streaming` it emits an AttemptDone for each attempt."""
-        started: float = yield Now()
         done: list[Attempt] = []
         plan = [(task, number) for task in self.dataset.tasks for number in range(self.attempts)]
-        flows = tuple(
-            [
-                self._tell(self.attempt(task, number), done, len(plan), started if streaming else None)
-                for task, number in plan
-            ]
-        )
         try:
-            outcomes = yield Gather(flows, self.concurrency, OnError.COLLECT)
+            started: float | None = (yield Now()) if streaming else None
+            flows = [self._tell(self.attempt(*one), done, len(plan), started) for one in plan]
+            outcomes = yield Gather(tuple(flows), self.concurrency, OnError.COLLECT)
         except Cancelled:
             return self.report(_in_order(done, plan))
         for outcome in outcomes:
