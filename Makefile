@@ -22,12 +22,13 @@ COMPUTING := $(patsubst %,--ignore=%,$(ON_SOCKETS) $(PLAYED_AGAIN) $(OTHERS) $(R
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
 
-test: peers lint  ## all checks and tests
+test: peers  ## all checks and tests
+	@$(MAKE) --no-print-directory --jobs=2 lint .venv/oracles-ready
 	@rm -f .coverage .coverage.*
-	@{ $(PYTEST) $(RECORDED); recorded=$$?; \
-	COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING) && exit $$recorded; } > .venv/computing.log 2>&1 & \
-	computing=$$!; COVERAGE_FILE=.coverage.sockets $(COVERED) $(ON_SOCKETS); sockets=$$?; \
-	$(PYTEST) $(OTHERS) > .venv/others.log 2>&1 & others=$$!; $(PYTEST) $(PLAYED_AGAIN); again=$$?; \
+	@COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING) > .venv/computing.log 2>&1 & computing=$$!; \
+	COVERAGE_FILE=.coverage.sockets $(COVERED) $(ON_SOCKETS); sockets=$$?; \
+	$(PYTEST) $(OTHERS) > .venv/others.log 2>&1 & others=$$!; \
+	$(PYTEST) $(PLAYED_AGAIN) $(RECORDED); again=$$?; \
 	wait $$others; others=$$?; wait $$computing; computing=$$?; cat .venv/others.log .venv/computing.log; \
 	exit $$((sockets + again + others + computing))
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
@@ -75,6 +76,10 @@ clean:  ## remove what these commands have made
 
 .venv/test-ready: .venv/demo-ready
 	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+.venv/oracles-ready: .venv/test-ready
+	$(BIN)/pip install --quiet --group oracles
 	@touch $@
 
 .venv/fuzz-ready: .venv/test-ready
