@@ -19,14 +19,18 @@ if TYPE_CHECKING:
         effects,
         errors,
         events,
+        guards,
+        journal,
         mcp,
         model_names,
         models,
         orchestrators,
         providers,
+        routers,
         steering,
         testing,
         tools,
+        verifiers,
     )
     from tako.cancellation import CancellationToken
     from tako.errors import (
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
         ToolError,
         TransportError,
     )
+    from tako.journal import Journal
     from tako.models import (
         CacheControl,
         Capabilities,
@@ -56,18 +61,23 @@ if TYPE_CHECKING:
         ToolSchema,
         Usage,
     )
+    from tako.orchestrators.ab_mcts import AbMcts
     from tako.orchestrators.agent_run import AgentRun
     from tako.orchestrators.approval import ApprovalRequest
+    from tako.orchestrators.conductor import Conductor
     from tako.orchestrators.decisions import Answered, Approved, Denied
     from tako.orchestrators.result import RunResult
+    from tako.orchestrators.self_caller import SelfCaller
     from tako.orchestrators.single_agent import SingleAgent
     from tako.orchestrators.sub_agent import SubAgent
+    from tako.orchestrators.trinity import Trinity
     from tako.providers.catalogue import provider
     from tako.steering import Steering
     from tako.tools import CallPattern, ConcurrencyConfig, ToolContext, ToolOutput, ToolPolicy
     from tako.tools.tool import Tool, tool
 
 __all__ = [
+    "AbMcts",
     "AgentRun",
     "Answered",
     "ApprovalRequest",
@@ -80,10 +90,12 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ConcurrencyConfig",
+    "Conductor",
     "ContentPart",
     "Denied",
     "Interrupted",
     "InvalidInput",
+    "Journal",
     "Message",
     "OutputInvalid",
     "Principal",
@@ -92,6 +104,7 @@ __all__ = [
     "RateLimited",
     "Role",
     "RunResult",
+    "SelfCaller",
     "SingleAgent",
     "Steering",
     "SteeringError",
@@ -106,20 +119,25 @@ __all__ = [
     "ToolPolicy",
     "ToolSchema",
     "TransportError",
+    "Trinity",
     "Usage",
     "effects",
     "errors",
     "events",
+    "guards",
+    "journal",
     "mcp",
     "model_names",
     "models",
     "orchestrators",
     "provider",
     "providers",
+    "routers",
     "steering",
     "testing",
     "tool",
     "tools",
+    "verifiers",
 ]
 
 __version__ = "0.1.0"
@@ -130,12 +148,17 @@ _NAMES_OF = {
     "SteeringError TakoError TimedOut ToolError TransportError",
     "models": "CacheControl Capabilities ChatRequest ChatResponse ContentPart Message Principal Role "
     "Thinking ToolSchema Usage",
+    "journal": "Journal",
+    "orchestrators.ab_mcts": "AbMcts",
     "orchestrators.agent_run": "AgentRun",
+    "orchestrators.conductor": "Conductor",
     "orchestrators.decisions": "Answered Approved Denied",
     "orchestrators.result": "RunResult",
     "orchestrators.approval": "ApprovalRequest",
+    "orchestrators.self_caller": "SelfCaller",
     "orchestrators.single_agent": "SingleAgent",
     "orchestrators.sub_agent": "SubAgent",
+    "orchestrators.trinity": "Trinity",
     "steering": "Steering",
     "providers.catalogue": "provider",
     "tools": "CallPattern ConcurrencyConfig Tool ToolContext ToolOutput ToolPolicy tool",

@@ -29,6 +29,21 @@ FILES = {
     ROOT / "tako" / "driving" / "own_streams.py",
     # Blocking functions too, reached through Call.
     ROOT / "tako" / "mcp" / "auth" / "token_file.py",
+    ROOT / "tako" / "journal" / "file_store.py",
+    ROOT / "tako" / "journal" / "sqlite_store.py",
+    ROOT / "tako" / "verifiers" / "command_run.py",
+    ROOT / "tako" / "routers" / "model_file.py",
+    # Trainings are run by people, not by flows: their files, and their command line.
+    ROOT / "tako" / "training" / "files.py",
+    ROOT / "tako" / "training" / "command_line.py",
+    ROOT / "tako" / "training" / "__main__.py",
+    # The command line of evaluations: what it reads and writes, and whom a name at a terminal means.
+    ROOT / "tako" / "eval" / "__main__.py",
+    ROOT / "tako" / "eval" / "cli.py",
+    ROOT / "tako" / "eval" / "files.py",
+    ROOT / "tako" / "eval" / "names.py",
+    # Blocking functions, reached through Call.
+    ROOT / "tako" / "eval" / "patches.py",
 }
 """The only other files of the core that touch the file system."""
 CORE = sorted(

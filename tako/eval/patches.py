@@ -18,7 +18,7 @@ from tako import _adapters
 from tako.cancellation import CancellationToken
 from tako.effects import Call, Flow
 from tako.eval.patch_spec import PatchSpec
-from tako.tools.builtin.command import CommandEnded, run_command
+from tako.tools.builtin.command import CommandEnded, run_to_end
 
 __all__ = ["grade_patch", "grade_patch_here", "patch_in"]
 
@@ -82,7 +82,7 @@ def patch_in(text: str) -> str | None:
 
 def _run(command: Sequence[str], directory: str, timeout: float, token: CancellationToken) -> CommandEnded:
     try:
-        return run_command(command, directory=directory, timeout=timeout, max_output=20_000, token=token)
+        return run_to_end(command, directory=directory, timeout=timeout, max_output=20_000, token=token)
     except OSError as error:
         return CommandEnded(None, f"{command[0]}: {error.strerror or error}", "could not be started")
 

@@ -24,6 +24,9 @@ another process (`loads`), or copied to try two ways.
 |          |               |                             | run waits, failed or was cancelled           |
 | any      |               | Broken(reason, response)    | ended: that reason                           |
 
+Where several may speak, who does is in `turns`: an end after which somebody else may have to speak is
+open, and as long as it is, Broken can still change its reason.
+
 Invariants. `new_messages` is valid input for a vendor in every state: each call has exactly one
 result, in the order of the calls, in the one tool message that follows; a call that has none yet is
 shown with a stand-in, which the true result replaces. Usage is the sum over all replies, whole or
@@ -57,6 +60,7 @@ from tako.orchestrators.agent_steps import (
     Told,
     ToolReplied,
 )
+from tako.orchestrators.casting.turns import Turns
 from tako.orchestrators.decisions import (
     NOT_GIVEN,
     Answered,
@@ -93,7 +97,7 @@ class AgentRun:
     __slots__ = (
         "_detail", "_has_output", "_history_size", "_messages", "_output", "_pending", "_rejections",
         "_state", "_still_running", "_stop_reason", "_sub_agents", "_usage", "_view", "batch", "options",
-        "remembered", "run_id", "step",
+        "remembered", "run_id", "step", "turns",
     )  # fmt: skip
 
     def __init__(self, prompt: Sequence[Message], history: Iterable[Message], options: RunOptions) -> None:
@@ -107,6 +111,8 @@ class AgentRun:
         self._state: State = "asking"
         self.step = 0
         """How often the model has been called."""
+        self.turns: Turns | None = None
+        """Whose turn it is, where several may speak."""
         self._usage = NOT_COUNTED
         self._sub_agents: dict[str, SubAgentUsage] = {}
         self.batch = OpenBatch()
@@ -140,24 +146,29 @@ class AgentRun:
 
     @property
     def usage(self) -> Usage:
-        """What the calls of the model have used together, with those of sub-agents."""
+        """What the calls of the model have used together, with those of sub-agents, routers and judges."""
         total = self._usage
         for one in self._sub_agents.values():
             total += one.usage
+        if self.turns is not None:
+            total += self.turns.beside
+            for one in self.turns.runs:
+                total += one.usage
         return total
 
     @property
     def own_usage(self) -> Usage:
-        """Without the sub-agents."""
+        """Those of the model alone."""
         return self._usage
 
     @property
     def sub_agents(self) -> tuple[SubAgentUsage, ...]:
-        """What each run of a sub-agent has used, in the order of the calls."""
+        """What each run of a sub-agent has used, in the order of the calls; then of each agent that spoke."""
+        spoke = () if self.turns is None else self.turns.runs
         if not self._sub_agents:
-            return ()
+            return spoke
         order = sorted(self._sub_agents, key=lambda place: [int(number) for number in place.split(".")])
-        return tuple([self._sub_agents[place] for place in order])
+        return (*[self._sub_agents[place] for place in order], *spoke)
 
     @property
     def still_running(self) -> tuple[str, ...]:
@@ -331,6 +342,8 @@ class AgentRun:
         self.step += 1
         self._usage += response.usage
         self._take_calls(response.message)
+        if self.turns is not None:
+            self.turns = self.turns.replied(response, len(self._messages))
         if self.batch.calls:
             self._state = "calling"
             return
@@ -382,14 +395,19 @@ class AgentRun:
         self._view = list(outcome.messages)
 
     def _broken(self, outcome: Broken) -> None:
-        if self._state == "ended" and outcome.stop_reason != "aborted":
+        is_open = self.turns is not None and self.turns.is_open
+        if self._state == "ended" and outcome.stop_reason != "aborted" and not is_open:
             return
         response = outcome.response
-        if response is not None and self._state == "asking" and _says_something(response):
+        if response is None or self._state != "asking" or not _says_something(response):
+            response = None
+        else:
             self.step += 1
             self._usage += response.usage
             if response.message.content:
                 self._take_calls(response.message)
+        if self.turns is not None:
+            self.turns = self.turns.broke(response, len(self._messages))
         self._stop_reason, self._detail = outcome.stop_reason, outcome.detail
         self._state = "ended"
         self._pending = ()
@@ -436,7 +454,8 @@ class AgentRun:
     def _last_text(self) -> str:
         """The text of the last answer, which is several messages where the vendor paused in it."""
         texts: list[str] = []
-        for message in reversed(self._messages[self._history_size :]):
+        end = None if self.turns is None else self.turns.answer_end
+        for message in reversed(self._messages[self._history_size : end]):
             if message.role is Role.ASSISTANT:
                 texts.append(message.text)
             elif texts:
@@ -477,6 +496,7 @@ class AgentRun:
             still_running=self.still_running,
             stop_reason=self._stop_reason,
             detail=self._detail,
+            turns=self.turns,
         )
 
     @classmethod
@@ -496,6 +516,7 @@ class AgentRun:
         run._state, run._stop_reason, run._detail = data.state, data.stop_reason, data.detail
         run._usage, run._sub_agents, run._rejections = data.usage, data.sub_agents, data.rejections
         run._pending, run._still_running = data.pending, list(data.still_running)
+        run.turns = data.turns
         batch = run.batch
         batch.open(data.calls)
         batch.results, batch.decisions, batch.unshown = data.results, data.decisions, list(data.unshown)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from tako.effects import Emit, Flow, within
+from tako.effects import Emit, Flow, as_task, within
 from tako.errors import Cancelled, Interrupted, InvalidInput, TakoError, TimedOut, ToolError
 from tako.events import ToolCallResult, ToolProgress
 from tako.models import TextPart, ToolCallPart, ToolResultPart
@@ -21,6 +21,7 @@ from tako.orchestrators.agent_steps import CallSuspended, ToolReplied
 from tako.orchestrators.limits import cut_content, cut_result
 from tako.orchestrators.place import Show
 from tako.orchestrators.scope import Scope
+from tako.orchestrators.tasks import tool_task
 from tako.tools.output import ToolOutput
 from tako.tools.tool import Tool, speakable, words_of
 
@@ -47,16 +48,8 @@ def perform(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flo
     except Suspended as suspended:
         scope.run.feed(CallSuspended(call.id, suspended.run))
         return
-    except Cancelled as error:
-        cancelled, output = error, _stopped(scope, call, error, "cancelled during execution")
-    except Interrupted as error:
-        output = _stopped(scope, call, error, "cancelled: the user interrupted this call")
-    except TimedOut as error:
-        output = _stopped(scope, call, error, f"timed out: {error.message}")
-    except ToolError as error:
-        output = ToolOutput.error(speakable(str(error.message)))
-    except Exception as error:  # a tool is somebody else's code: whatever it raises is an answer
-        output = ToolOutput.error(words_of(error))
+    except Exception as error:
+        output, cancelled = _failed(scope, call, error), error if isinstance(error, Cancelled) else None
     told = settle(scope, call, output, tool)
     if told is not None:
         yield told
@@ -88,7 +81,35 @@ def _invoke(scope: Scope, call: ToolCallPart, tool: Tool, arguments: Any) -> Flo
     listener = None if scope.show is None else _listener(scope, call, scope.show)
     flow = tool.invoke(arguments, lambda: scope.context(call, listener), listener)
     token = scope.calls.get(call.id) if scope.calls else None
-    return flow if tool.timeout is None and token is None else within(tool.timeout, flow, token)
+    if tool.timeout is not None or token is not None:
+        flow = within(tool.timeout, flow, token)
+    if scope.is_journalled and not tool.recursive:  # what an agent does is kept one by one
+        return as_task(_to_its_result(scope, call, tool, flow), tool_task(tool.name, arguments))
+    return flow
+
+
+def _to_its_result(scope: Scope, call: ToolCallPart, tool: Tool, flow: Flow[Any]) -> Flow[ToolResultPart]:
+    """What the model will read, also where the tool fails; raises Cancelled only."""
+    try:
+        output = yield from flow
+    except Cancelled:
+        raise
+    except Exception as error:
+        output = _failed(scope, call, error)
+    return _part(scope, call, output, tool)
+
+
+def _failed(scope: Scope, call: ToolCallPart, error: Exception) -> ToolOutput:
+    """The result of a call that failed: a tool is somebody else's code, so whatever it raises is one."""
+    if isinstance(error, Cancelled):
+        return _stopped(scope, call, error, "cancelled during execution")
+    if isinstance(error, Interrupted):
+        return _stopped(scope, call, error, "cancelled: the user interrupted this call")
+    if isinstance(error, TimedOut):
+        return _stopped(scope, call, error, f"timed out: {error.message}")
+    if isinstance(error, ToolError):
+        return ToolOutput.error(speakable(str(error.message)))
+    return ToolOutput.error(words_of(error))
 
 
 def _listener(scope: Scope, call: ToolCallPart, show: Show) -> Callable[[Any], Sequence[Any]]:
@@ -101,6 +122,8 @@ def _part(scope: Scope, call: ToolCallPart, output: Any, tool: Tool | None) -> T
     limit, own = scope.equipment.tool_output_limit, None if tool is None else tool.max_output
     if own is not None and (limit is None or own < limit):
         limit = own
+    if type(output) is ToolResultPart:
+        return output  # it was kept so, or is about to be
     if type(output) is not ToolOutput:
         result = output if limit is None else cut_result(output, limit)
         return ToolResultPart(id=call.id, name=call.name, result=result, is_error=False)

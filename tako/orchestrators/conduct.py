@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from tako.effects import Call, Entropy, Flow, within
+from tako.effects import Call, Entropy, Flow, as_task, within
 from tako.errors import Cancelled, Interrupted, InvalidInput, OutputInvalid, SteeringError, TakoError
 from tako.events import (
     AssistantMedia,
@@ -45,15 +45,10 @@ from tako.events import (
     TurnInterrupted,
 )
 from tako.models import (
-    AudioPart,
     ChatResponse,
-    ImagePart,
     Message,
     Role,
-    TextPart,
-    ThinkingPart,
     ToolResultPart,
-    VideoPart,
 )
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.agent_steps import (
@@ -73,9 +68,11 @@ from tako.orchestrators.gate import decided
 from tako.orchestrators.place import Show
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.scope import Scope
+from tako.orchestrators.tasks import LIVE, model_task, shown
 from tako.providers.base import Relay
 
 if TYPE_CHECKING:
+    from tako.orchestrators.casting.casting import Casting
     from tako.steering import Snapshot, SteeredRun, Steering, TurnEnd, TurnInputs
 
 __all__ = ["conduct"]
@@ -114,14 +111,20 @@ def _steps(scope: Scope) -> Flow[RunResult[Any]]:
             if scope.equipment.servers:
                 from tako.orchestrators.furnishing import furnish  # an agent without servers needs no MCP
 
-                yield from furnish(scope)
+                yield from scope.place.kept(furnish(scope), LIVE)
             step = run.next_step()
             if type(step) is CallModel:
-                yield from _call_model(scope, step) if steered is None else _ask_model(scope, steered)
+                if steered is None:
+                    casting = scope.equipment.casting
+                    yield from _call_model(scope, step) if casting is None else _cast(scope, casting, step)
+                else:
+                    yield from _ask_model(scope, steered)
             elif type(step) is CallTools:
                 yield from perform_batch(scope, step) if steered is None else _use_tools(scope, steered, step)
             elif type(step) is CheckOutput:
                 yield from _check_output(scope, step)
+            elif scope.equipment.casting is not None and (yield from _has_another(scope)):
+                continue
             elif steered is None or not (yield from _goes_on(scope, steered)):
                 break
     except TakoError as error:
@@ -172,7 +175,9 @@ def _ask_model(scope: Scope, steered: SteeredRun) -> Flow[None]:
     yield from _begin_turn(scope, steered)
     now = scope.run.next_step()
     if type(now) is CallModel:  # unless a guard has ended the run
-        yield from _interruptible(scope, _call_model(scope, now), now.step)
+        casting = scope.equipment.casting
+        flow = _call_model(scope, now) if casting is None else _cast(scope, casting, now)
+        yield from _interruptible(scope, flow, now.step)
 
 
 def _use_tools(scope: Scope, steered: SteeredRun, step: CallTools) -> Flow[None]:
@@ -259,25 +264,40 @@ def _snapshot(run: AgentRun) -> Snapshot:
 # The steps.
 
 
+def _cast(scope: Scope, casting: Casting, step: CallModel) -> Flow[None]:
+    """The step on whom the router chooses."""
+    from tako.orchestrators.casting.speaking import take_turn  # it needs agents, which need what is here
+
+    return take_turn(scope, casting, step, _call_model)
+
+
+def _has_another(scope: Scope) -> Flow[bool]:
+    """Whether somebody else of the cast speaks, although the run has come to its end."""
+    from tako.orchestrators.casting.speaking import goes_on
+
+    casting = scope.equipment.casting
+    return casting is not None and (yield from goes_on(scope, casting))
+
+
 def _call_model(scope: Scope, step: CallModel) -> Flow[None]:
     run, equipment, show = scope.run, scope.equipment, scope.show
     if equipment.trim is not None:
         step = yield from _trimmed(scope, equipment.trim, step)
     request = equipment.request(run, step, scope.instructions)
     provider, wants_output = equipment.provider, equipment.wants_output
-    if show is None:
-        response = yield from provider.chat_flow(request)
-        run.feed(ModelReplied(response, wants_output))
-        return
-    yield scope.tell(StepStart(step.step, _turn_id(run, step.step)))
-    if provider.capabilities.supports_streaming:
-        response = yield from provider.stream_flow(request, _relay(step.step, show))
-        run.feed(ModelReplied(response, wants_output))
+    streams = show is not None and provider.capabilities.supports_streaming
+    if show is not None:
+        yield scope.tell(StepStart(step.step, _turn_id(run, step.step)))
+    if show is not None and streams:
+        asking = provider.stream_flow(request, _relay(step.step, show))
     else:
-        response = yield from provider.chat_flow(request)
-        run.feed(ModelReplied(response, wants_output))  # first, so that a cancel does not lose it
-        if events := _shown(step.step, response.message):
-            yield scope.tell(*events)
+        asking = provider.chat_flow(request)
+    if scope.is_journalled:
+        asking = as_task(asking, model_task(provider, request, step.step, show if streams else None))
+    response = yield from asking
+    run.feed(ModelReplied(response, wants_output))  # first, so that a cancel does not lose it
+    if show is not None and not streams and (events := shown(step.step, response.message)):
+        yield scope.tell(*events)
 
 
 def _trimmed(scope: Scope, trim: Trim, step: CallModel) -> Flow[CallModel]:
@@ -324,19 +344,6 @@ def _check_output(scope: Scope, step: CheckOutput) -> Flow[None]:
 
 
 # What a model says, as the agent's events.
-
-
-def _shown(step: int, message: Message) -> list[OrchEvent]:
-    """A whole answer."""
-    events: list[OrchEvent] = []
-    for part in message.content:
-        if type(part) is TextPart:
-            events.append(AssistantText(step, part.text))
-        elif type(part) is ThinkingPart:
-            events += (AssistantThinking(step, part.text), AssistantThinkingBlock(step, part))
-        elif isinstance(part, ImagePart | AudioPart | VideoPart):
-            events.append(AssistantMedia(step, part))
-    return events
 
 
 def _relay(step: int, show: Show) -> Relay:

@@ -22,6 +22,7 @@ from tako.tools.registry import ToolRegistry
 
 if TYPE_CHECKING:
     from tako.mcp.config import ServerConfig
+    from tako.orchestrators.casting.casting import Casting
 
 __all__ = ["Equipment", "Trim"]
 
@@ -49,6 +50,8 @@ class Equipment:
     """Whose tools are added to these when a run begins."""
     output: OutputType[Any] | None = None
     wants_output: bool = False
+    casting: Casting | None = None
+    """Who may speak, and who chooses among them, where that is not the provider alone."""
 
     def request(self, run: AgentRun, step: CallModel, instructions: tuple[str, ...] = ()) -> ChatRequest:
         """The request that a step asks for.

@@ -23,11 +23,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from tako.effects import Call, Flow
+from tako.effects import Call, Flow, as_task
 from tako.errors import Cancelled, InvalidInput
 from tako.events import ToolCallDecided
 from tako.models import ToolCallPart
-from tako.orchestrators.approval import ApprovalRequest, is_marked
+from tako.orchestrators.approval import ApprovalRequest, Approve, is_marked
 from tako.orchestrators.decisions import (
     Answered,
     Approved,
@@ -38,6 +38,7 @@ from tako.orchestrators.decisions import (
     with_arguments,
 )
 from tako.orchestrators.scope import Scope
+from tako.orchestrators.tasks import ruling_task
 from tako.tools.policy import EVERYTHING
 from tako.tools.tool import Tool, words_of
 
@@ -201,6 +202,19 @@ def _ask(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Decision]:
     run, approve = scope.run, scope.equipment.approval
     request = ApprovalRequest(call, tool.tool_class, run.step, run.run_id, run.options.principal, scope.path)
     assert approve is not None  # otherwise the call waits for the outside, and does not come here
+    ruling = _ruled(approve, request)
+    if scope.is_journalled:
+        ruling = as_task(ruling, ruling_task(call, scope.path))
+    answer = yield from ruling
+    try:
+        run.keep_in_mind(call, answer)
+    except InvalidInput:
+        pass  # a call that no pattern can say is asked about again
+    return answer
+
+
+def _ruled(approve: Approve, request: ApprovalRequest) -> Flow[Decision]:
+    """The same, whatever it is that the callback gave or raised; raises Cancelled only."""
     try:
         answer = yield Call(approve, (request,))
     except Cancelled:
@@ -208,13 +222,9 @@ def _ask(scope: Scope, call: ToolCallPart, tool: Tool) -> Flow[Decision]:
     except Exception as error:
         return Denied(reason=f"the approval failed ({words_of(error)})")
     if isinstance(answer, bool):
-        answer = Approved() if answer else Denied()
+        return Approved() if answer else Denied()
     if not isinstance(answer, Approved | Denied | Answered):
         return Denied(reason=f"the approval callback gave {type(answer).__name__} and no decision")
-    try:
-        run.keep_in_mind(call, answer)
-    except InvalidInput:
-        pass  # a call that no pattern can say is asked about again
     return answer
 
 

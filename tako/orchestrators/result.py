@@ -13,9 +13,10 @@ from tako.orchestrators.decisions import PendingCall, Remembered
 if TYPE_CHECKING:
     from tako.orchestrators.agent_run import AgentRun
 
-__all__ = ["OutputT", "RunResult", "StopReason", "SubAgentUsage"]
+__all__ = ["OutputT", "ResultT", "RunResult", "StopReason", "SubAgentUsage"]
 
 OutputT = TypeVar("OutputT", default=None)
+ResultT = TypeVar("ResultT", bound="RunResult[Any]", default="RunResult[None]", covariant=True)
 
 StopReason: TypeAlias = Literal[
     "stop",
@@ -90,6 +91,6 @@ class RunResult(Generic[OutputT]):
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= 60 else f"{self.text[:60]}…"
         return (
-            f"RunResult(text={text!r}, stop_reason={self.stop_reason!r}, steps={self.steps}, "
+            f"{type(self).__name__}(text={text!r}, stop_reason={self.stop_reason!r}, steps={self.steps}, "
             f"input_tokens={self.usage.input_tokens}, output_tokens={self.usage.output_tokens})"
         )

@@ -70,8 +70,12 @@ class Scope:
     @property
     def cost_usd(self) -> float | None:
         """The price of all that was used, with the sub-agents; None if a part of it is not known."""
-        cost = self.equipment.provider.capabilities.cost_usd(self.run.own_usage)
-        for one in self.run.sub_agents:
+        equipment, run = self.equipment, self.run
+        if equipment.casting is None:
+            cost = equipment.provider.capabilities.cost_usd(run.own_usage)
+        else:
+            cost = equipment.casting.cost_usd(run)
+        for one in run.sub_agents:
             cost = None if cost is None or one.cost_usd is None else cost + one.cost_usd
         return cost
 

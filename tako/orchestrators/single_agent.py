@@ -8,7 +8,7 @@ made of, checked when it is made, and the request that it makes of a step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from tako.effects import Flow
 from tako.errors import InvalidInput
@@ -34,7 +34,9 @@ from tako.tools.policy import EVERYTHING, ToolPolicy
 
 if TYPE_CHECKING:
     from tako.mcp.config import ServerConfig
+    from tako.orchestrators.casting.casting import Casting
     from tako.orchestrators.snapshot import SealingKey
+    from tako.routers.base import Router
     from tako.steering import Steering
 
 __all__ = ["SingleAgent"]
@@ -42,7 +44,7 @@ __all__ = ["SingleAgent"]
 TOOL_CHOICES = ("auto", "required", "none")
 
 
-class SingleAgent(Orchestrator[OutputT]):
+class SingleAgent(Orchestrator[RunResult[OutputT]], Generic[OutputT]):
     """An agent on one provider.
 
     provider           any tako.providers object
@@ -67,6 +69,9 @@ class SingleAgent(Orchestrator[OutputT]):
     cache_tools        a cache mark for the definitions of all tools
     thinking           how the model thinks: a tako.Thinking
     max_depth          how deep sub-agents may stand in each other
+    candidates         other providers that may be asked instead; then a router chooses at each step
+    router             who chooses among the provider and them, by their ids in that order: one of
+                       tako.routers, or a function that gives a place, from 0, or an id
     tool_choice        "auto", "required", "none" or the name of a tool; holds for the first step of a
                        run only, because a model that must call a tool at every step cannot finish
     temperature, top_p, max_tokens, stop, seed, metadata, extra: as in ChatRequest
@@ -103,6 +108,8 @@ class SingleAgent(Orchestrator[OutputT]):
         seed: int | None = None,
         metadata: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
+        candidates: Iterable[Provider] = (),
+        router: Router | Callable[..., Any] | None = None,
     ) -> None:
         _require_provider(provider)
         _require_whole("max_steps", max_steps, at_least=1)
@@ -111,8 +118,7 @@ class SingleAgent(Orchestrator[OutputT]):
         _require_whole("tool_output_limit", 1 if tool_output_limit is None else tool_output_limit, at_least=1)
         _require_function("approval", approval)
         _require_function("trim", trim)
-        if not isinstance(policy, ToolPolicy):
-            raise InvalidInput(f"policy should be a ToolPolicy, not {type(policy).__name__}")
+        _require_policy(policy)
         self.equipment = Equipment(
             provider=provider,
             tools=ToolRegistry(tools, cache=cache_tools),
@@ -126,6 +132,7 @@ class SingleAgent(Orchestrator[OutputT]):
             servers=_servers(mcp_servers),
             output=None if output_type is None or output_type is str else OutputType(output_type),
             wants_output=output_type is not None,
+            casting=_casting(provider, candidates, router, model),
         )
         _require_choice(tool_choice, self.equipment)
         require_traces(self.tools, policy)
@@ -148,6 +155,11 @@ class SingleAgent(Orchestrator[OutputT]):
     @property
     def provider(self) -> Provider:
         return self.equipment.provider
+
+    def _providers(self) -> tuple[Provider, ...]:
+        """All that may be asked."""
+        casting = self.equipment.casting
+        return (self.provider,) if casting is None else casting.providers
 
     @property
     def tools(self) -> ToolRegistry:
@@ -200,24 +212,46 @@ class SingleAgent(Orchestrator[OutputT]):
                 raise InvalidInput("a run has its options already; pass them when it is started")
             run = prompt
         else:
-            run = self.start(prompt, **options)
+            run = self.start(cast("str", prompt), **options)  # which refuses what is no prompt
         if steering is not None:
-            _require_handle(steering)
-        return conduct(Scope.at(place, self.equipment, run, steering))
+            _require_handle(steering, place)
+        equipment = self.equipment
+        if equipment.casting is not None:
+            equipment = equipment.casting.equip(equipment, run)
+        return conduct(Scope.at(place, equipment, run, steering))
 
     def request(self, run: AgentRun, step: CallModel) -> ChatRequest:
-        """The request that a step asks for; for those who perform the steps themselves."""
+        """The request that a step asks for; for those who perform the steps themselves.
+
+        Raises InvalidInput where a router chooses who is asked: that is no request.
+        """
+        if self.equipment.casting is not None:
+            raise InvalidInput("a router chooses whom this agent asks at each step: use run_sync and its kin")
         return self.equipment.request(run, step)
 
     def _output_instruction(self) -> str | None:
         """What a model is told that cannot be held to a schema by its vendor."""
         output = self.equipment.output
-        if output is None or self.provider.capabilities.supports_json_mode:
+        if output is None or all(one.capabilities.supports_json_mode for one in self._providers()):
             return None
         from pydantic_core import to_json
 
         schema = to_json(output.schema).decode()
         return f"Answer with one JSON value that fits this JSON schema, and nothing else:\n{schema}"
+
+
+def _casting(
+    provider: Provider, candidates: Iterable[Provider], router: object, model: str
+) -> Casting | None:
+    """Who is chosen among, if anybody is; raises InvalidInput."""
+    if candidates == () and router is None:
+        return None
+    from tako.orchestrators.casting.casting import casting_among  # it needs agents
+
+    casting = casting_among(provider, candidates, router)
+    if casting is not None and model:
+        raise InvalidInput("model is the provider's alone; with candidates, each provider has its own")
+    return casting
 
 
 def _servers(servers: Iterable[ServerConfig]) -> tuple[ServerConfig, ...]:
@@ -236,6 +270,11 @@ def _servers(servers: Iterable[ServerConfig]) -> tuple[ServerConfig, ...]:
                 f"{type(server).__name__}"
             )
     return found
+
+
+def _require_policy(policy: object) -> None:
+    if not isinstance(policy, ToolPolicy):
+        raise InvalidInput(f"policy should be a ToolPolicy, not {type(policy).__name__}")
 
 
 def _require_provider(provider: object) -> None:
@@ -258,9 +297,13 @@ def _remembered(entries: Iterable[Remembered]) -> list[Remembered]:
     return found
 
 
-def _require_handle(steering: object) -> None:
+def _require_handle(steering: object, place: Place) -> None:
     from tako.steering import Steering  # a run without a handle does not need it
 
+    if place.is_journalled:
+        raise InvalidInput(
+            "pass steering or journal, not both: what a user does with a handle is not kept in a journal"
+        )
     if not isinstance(steering, Steering):
         raise InvalidInput(f"steering should be a tako.Steering, not {type(steering).__name__}")
 

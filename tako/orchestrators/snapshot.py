@@ -27,6 +27,7 @@ from pydantic_core import PydanticSerializationError
 from tako.errors import InvalidInput
 from tako.models import NOT_COUNTED, Message, Role, ToolCallPart, ToolResultPart, Usage, Value, describe
 from tako.orchestrators.agent_steps import State
+from tako.orchestrators.casting.turns import Turns
 from tako.orchestrators.decisions import BoundDecision, PendingCall, Remembered, step_of_path
 from tako.orchestrators.options import RunOptions
 from tako.orchestrators.result import StopReason, SubAgentUsage
@@ -69,6 +70,7 @@ class Snapshot(Value):
     still_running: tuple[str, ...] = ()
     stop_reason: StopReason = "stop"
     detail: str = ""
+    turns: Turns | None = None
 
     @property
     def is_consistent(self) -> bool:
@@ -87,6 +89,7 @@ class Snapshot(Value):
             and (self.results.keys() & self.decisions.keys()).issuperset(self.unshown)
             and all(run.is_consistent for run in self.suspended.values())
             and (not self.pending or self.state == "ended")
+            and (self.turns is None or self.turns.answer_end <= len(self.messages))
             and all(self._waits(pending) for pending in self.pending)
         )
 

@@ -47,7 +47,7 @@ from tako.tools.policy import ToolPolicy
 from tako.tools.registry import ToolRegistry
 from tako.tools.tool import Progress, Tool
 
-__all__ = ["SubAgent", "Trace", "require_traces"]
+__all__ = ["SubAgent", "Trace", "answer_of", "require_traces"]
 
 Trace = Callable[[SubAgentEvent], object]
 """Told of every event of a child. It is plain and quick: it runs where the flow runs. What it raises
@@ -207,6 +207,7 @@ class SubAgent(Tool):
             needs_approval=self.child_needs or equipment.needs_approval,
             output=None,
             wants_output=False,
+            casting=None,
         )
 
     def _changes_something(self, tools: ToolRegistry, policy: ToolPolicy) -> list[Tool]:
@@ -266,9 +267,14 @@ def _output(result: RunResult[Any]) -> ToolOutput:
     """What the parent's model reads; raises Suspended or Cancelled where there is no answer yet."""
     run = result.run
     assert run is not None
-    reason = result.stop_reason
-    if reason in ("approval_required", "result_required"):
+    if result.stop_reason in ("approval_required", "result_required"):
         raise Suspended(run)
+    return answer_of(result)
+
+
+def answer_of(result: RunResult[Any]) -> ToolOutput:
+    """The answer of a run that has ended, for the model that asked for it; raises Cancelled."""
+    reason = result.stop_reason
     if reason == "stop":
         return ToolOutput(result.text)
     said = f"; it last said: {result.text}" if result.text else ""

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from tako import _adapters
 from tako.effects import Flow
-from tako.models import NOT_COUNTED, Message, Role, Usage, Value
+from tako.errors import InvalidInput
+from tako.models import NOT_COUNTED, Message, Role, TextPart, Usage, Value
 
 if TYPE_CHECKING:
     from tako.cancellation import CancellationToken
@@ -28,7 +29,7 @@ __all__ = ["Router", "RoutingDecision", "Situation"]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a router is asked about."""
+    """What a router is asked about; raises InvalidInput where there is nobody to choose from."""
 
     messages: tuple[Message, ...]
     """The conversation so far."""
@@ -37,12 +38,16 @@ class Situation:
     step: int = 1
     """How often a model will have been asked in this run, with the call that the choice is for."""
 
+    def __post_init__(self) -> None:
+        if not self.candidates or isinstance(self.candidates, str):
+            raise InvalidInput("candidates should be a list of names, with one at least to choose from")
+
     @property
     def task(self) -> str:
-        """The text of the last message of the user: a tool's results do not count as one."""
+        """The text of the last message of the user, a line for each part; a tool's results are none."""
         for message in reversed(self.messages):
             if message.role is Role.USER:
-                return message.text
+                return "\n".join([part.text for part in message.content if type(part) is TextPart])
         return ""
 
 
@@ -69,12 +74,18 @@ class Router(ABC):
         self, prompt: str, candidates: Sequence[str], *, cancel: CancellationToken | None = None
     ) -> RoutingDecision:
         """Choose for a prompt, blocking."""
-        situation = Situation((Message.user(prompt),), tuple(candidates))
+        situation = _situation(prompt, candidates)
         return _adapters.run_sync(self.choose_flow(situation), cancel)
 
     async def choose(
         self, prompt: str, candidates: Sequence[str], *, cancel: CancellationToken | None = None
     ) -> RoutingDecision:
         """Choose for a prompt under asyncio or trio, whichever is running."""
-        situation = Situation((Message.user(prompt),), tuple(candidates))
+        situation = _situation(prompt, candidates)
         return await _adapters.run_async(self.choose_flow(situation), cancel)
+
+
+def _situation(prompt: str, candidates: Sequence[str]) -> Situation:
+    """What there is to choose for a prompt by itself; raises InvalidInput."""
+    names = candidates if isinstance(candidates, str) else tuple(candidates)
+    return Situation((Message.user(prompt),), names)  # type: ignore[arg-type]  # it refuses a text

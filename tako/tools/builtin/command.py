@@ -14,7 +14,7 @@ from tako.cancellation import CancellationToken
 from tako.errors import Cancelled
 from tako.tools.builtin.running import CANCEL_GRACE, MARK, TERM_GRACE, Limits, RunningCommand
 
-__all__ = ["CommandEnded", "run_command"]
+__all__ = ["CommandEnded", "run_to_end"]
 
 UNLIMITED = Limits(processes=None, memory=None, output=None)
 
@@ -35,7 +35,7 @@ class CommandEnded:
         return self.code == 0 and not self.verdict
 
 
-def run_command(
+def run_to_end(
     arguments: Sequence[str],
     *,
     directory: str,
@@ -60,10 +60,9 @@ def run_command(
     )
     undo = token.on_cancel(running.wake)
     try:
-        while running.pump() and not token.is_cancelled:
-            running.fresh.take()  # nobody looks at the progress
-        running.is_cancelled = token.is_cancelled
-        running.stop(CANCEL_GRACE if token.is_cancelled else TERM_GRACE)
+        while running.pump() and not running.is_cancelled:
+            pass
+        running.stop(CANCEL_GRACE if running.is_cancelled else TERM_GRACE)
     finally:
         undo()
         running.close()
