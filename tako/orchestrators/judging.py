@@ -25,10 +25,8 @@ from tako.effects import Effect, Emit, Flow
 from tako.errors import Cancelled, TakoError
 from tako.events import AssistantText, OrchEvent, StepStart, SubAgentEvent, VerifierScore
 from tako.interposing import interposed, into_children
-from tako.models import ChatResponse, Usage
 from tako.orchestrators.ledger import Ledger
 from tako.orchestrators.place import Place
-from tako.orchestrators.result import RunResult
 from tako.verifiers.base import Candidate, Score, Verifier, Watch
 
 __all__ = ["scored", "watched"]
@@ -142,17 +140,7 @@ def _booked(flow: Flow[Score], ledger: Ledger) -> Flow[Score]:
     try:
         score = yield from flow
     except TakoError as error:
-        _book_failure(ledger, error)
+        ledger.add_failure(error)
         raise
     ledger.add(score.usage, score.cost_usd)
     return score
-
-
-def _book_failure(ledger: Ledger, error: TakoError) -> None:
-    """What there was is in the error: an agent that judged, a model's answer, or what was counted."""
-    if isinstance(error.partial, RunResult):
-        ledger.add(error.partial.usage, error.partial.cost_usd)
-    elif isinstance(error.usage, Usage):
-        ledger.add(error.usage, None)
-    elif isinstance(error.partial, ChatResponse):
-        ledger.add(error.partial.usage, None)

@@ -1,7 +1,9 @@
 """Ledger: what a run has used, its own calls of models and those of all that it ran.
 
 Invariants. Everything that was used is booked, however it ended: a failure brings what it has used with
-it. A price that is not known makes the sum unknown, and never smaller.
+it. A price that is not known makes the sum unknown, and never smaller. Two that run side by side never
+write on one page, because in the blocking arm they are threads: each is given a page of its own, and the
+pages stand in the order in which they were opened, whoever was done first. All can be read at any moment.
 """
 
 from __future__ import annotations
@@ -17,31 +19,46 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """Fill it while the run goes on; read it at any moment."""
+    """Fill it while the run goes on; what is read of it is the sum over its pages too."""
 
-    __slots__ = ("_cost", "_is_priced", "_runs", "_usage", "still_running")
+    __slots__ = ("_cost", "_is_priced", "_left_running", "_pages", "_runs", "_usage")
 
     def __init__(self) -> None:
         self._usage = NOT_COUNTED
         self._cost = 0.0
         self._is_priced = True
         self._runs: list[SubAgentUsage] = []
-        self.still_running: list[str] = []
-        """Blocking tools that were left behind, with the path to them."""
+        self._left_running: list[str] = []
+        self._pages: list[Ledger] = []
+
+    def page(self) -> Ledger:
+        """A page for somebody who runs beside others."""
+        page = Ledger()
+        self._pages.append(page)
+        return page
 
     @property
     def usage(self) -> Usage:
-        return self._usage
+        return sum([page.usage for page in self._pages], self._usage)
 
     @property
     def cost_usd(self) -> float | None:
         """The price of it all; None if a part of it is not known."""
-        return self._cost if self._is_priced else None
+        total: float | None = self._cost if self._is_priced else None
+        for page in self._pages:
+            cost = page.cost_usd
+            total = None if total is None or cost is None else total + cost
+        return total
 
     @property
     def sub_agents(self) -> tuple[SubAgentUsage, ...]:
-        """What each nested run has used, in the order in which they were booked."""
-        return tuple(self._runs)
+        """What each nested run has used, in the order in which they were booked, page by page."""
+        return (*self._runs, *[run for page in self._pages for run in page.sub_agents])
+
+    @property
+    def still_running(self) -> tuple[str, ...]:
+        """Blocking tools that were left behind, with the path to them."""
+        return (*self._left_running, *[name for page in self._pages for name in page.still_running])
 
     def add(self, usage: Usage, cost_usd: float | None) -> None:
         """Something was used, at a price that may not be known; nothing used costs nothing."""
@@ -62,6 +79,15 @@ class Ledger:
         if isinstance(error.partial, ChatResponse):
             self.add_reply(provider, error.partial.usage)
 
+    def add_failure(self, error: TakoError) -> None:
+        """Somebody who was asked (a judge, a router) has failed: what was used is in the error."""
+        if isinstance(error.partial, RunResult):
+            self.add(error.partial.usage, error.partial.cost_usd)
+        elif isinstance(error.usage, Usage):
+            self.add(error.usage, None)
+        elif isinstance(error.partial, ChatResponse):
+            self.add(error.partial.usage, None)
+
     def add_run(self, path: tuple[str, ...], model: str, result: RunResult[Any]) -> None:
         """A nested run has ended, with this result."""
         self.add(result.usage, result.cost_usd)
@@ -75,7 +101,7 @@ class Ledger:
                 sub_agents=result.sub_agents,
             )
         )
-        self.still_running += [f"{path[-1]}/{name}" for name in result.still_running]
+        self._left_running += [f"{path[-1]}/{name}" for name in result.still_running]
 
     def add_failed_run(self, path: tuple[str, ...], model: str, error: TakoError) -> None:
         """A nested run has failed: what there was of it is its `partial`."""

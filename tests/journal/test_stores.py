@@ -129,7 +129,7 @@ def test_a_file_cut_at_any_byte_is_a_journal(tmp_path: Path) -> None:
     data = path.read_bytes()
     whole = [index + 1 for index, byte in enumerate(data) if byte == 10]
     model = Fake("hi")
-    for size in range(0, len(data), 5):
+    for size in range(0, len(data), 13):
         path.write_bytes(data[:size])
         journal = Journal(path, sync="off")
         assert len(journal.entries()) == max(0, sum(end <= size for end in whole) - 1)

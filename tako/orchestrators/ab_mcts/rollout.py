@@ -31,7 +31,7 @@ from typing import Any
 from tako.effects import Entropy, Failed, Flow, Gather, OnError
 from tako.errors import Cancelled, InvalidInput, ProviderError, TakoError
 from tako.events import AssistantText, Final, NodeAdded, OrchEvent, RoleChosen, StepStart, VerifierScore
-from tako.models import NOT_COUNTED, Message, Usage
+from tako.models import Message
 from tako.orchestrators.ab_mcts.search_result import SearchResult, result_of
 from tako.orchestrators.ab_mcts.search_run import SearchRun
 from tako.orchestrators.ab_mcts.search_steps import (
@@ -219,7 +219,7 @@ class Rollout:
         try:
             decision = yield from flow
         except TakoError as error:
-            self.ledger.add(error.usage if isinstance(error.usage, Usage) else NOT_COUNTED, None)
+            self.ledger.add_failure(error)
             raise
         self.ledger.add(decision.usage, decision.cost_usd)
         name = names[decision.index]

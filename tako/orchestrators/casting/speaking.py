@@ -42,7 +42,7 @@ from tako.events import (
     SubAgentEvent,
     VerifierScore,
 )
-from tako.models import ChatResponse, FinishReason, Message, Role, TextPart, Usage
+from tako.models import ChatResponse, FinishReason, Message, Role, TextPart
 from tako.orchestrators.agent_run import GOES_ON
 from tako.orchestrators.agent_steps import CallModel, ModelReplied, Told
 from tako.orchestrators.base import Orchestrator
@@ -114,12 +114,7 @@ def _choose(scope: Scope, casting: Casting, step: CallModel, turns: Turns) -> Fl
 
 def _book_failed_choice(ledger: Ledger, error: TakoError) -> None:
     """What the router has used is the run's; what it had to say is not."""
-    if isinstance(error.partial, RunResult):
-        ledger.add(error.partial.usage, error.partial.cost_usd)
-    elif isinstance(error.usage, Usage):
-        ledger.add(error.usage, None)
-    elif isinstance(error.partial, ChatResponse):
-        ledger.add(error.partial.usage, None)
+    ledger.add_failure(error)
     error.partial = None
 
 

@@ -40,12 +40,12 @@ from tako.events import (
 )
 from tako.models import ChatRequest, ChatResponse, Message, TextPart, ToolCallPart
 from tako.orchestrators.conductor.answer_reader import AnswerReader
-from tako.orchestrators.conductor.books import Books
 from tako.orchestrators.conductor.dispatch import Crew, Dispatch
 from tako.orchestrators.conductor.media import with_notes
 from tako.orchestrators.conductor.plan import Plan, plan_in, plan_schema
 from tako.orchestrators.conductor.prompts import feedback, instructions, mending, nudge
 from tako.orchestrators.conductor.rounds import ConductorResult, Round, best_text
+from tako.orchestrators.ledger import Ledger
 from tako.orchestrators.opening import Opening
 from tako.orchestrators.place import Place, Show
 from tako.orchestrators.result import StopReason
@@ -82,7 +82,7 @@ class Conducting:
     crew: Crew
     opening: Opening
     place: Place
-    books: Books = field(default_factory=Books)
+    books: Ledger = field(default_factory=Ledger)
     step: int = 0
     rounds: list[Round] = field(default_factory=list)
     told: list[Message] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Conducting:
             run_id = (yield Entropy(8)).hex()
             reason = yield from self._steps(run_id)
         except TakoError as error:
-            self.books.own.add_failed_call(self.coordinator.provider, error)
+            self.books.add_failed_call(self.coordinator.provider, error)
             if not isinstance(error, Cancelled):
                 error.partial, error.usage = self._result("error"), self.books.usage
                 raise
@@ -148,7 +148,7 @@ class Conducting:
         if self.place.is_journalled:
             flow = self.place.kept(flow, model_task(provider, request, self.step))
         reply = yield from flow
-        self.books.own.add_reply(provider, reply.usage)
+        self.books.add_reply(provider, reply.usage)
         self.told.append(_without_calls(reply.message))
         if show is not None and not self.relayed:
             thoughts = [one for one in shown(self.step, reply.message) if isinstance(one, THOUGHTS)]

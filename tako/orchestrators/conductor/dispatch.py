@@ -24,7 +24,6 @@ from tako.effects import Flow, Gather, OnError, Outcome, Succeeded
 from tako.errors import Cancelled, InvalidInput, ProviderError, TakoError
 from tako.events import ToolCallResult, ToolCallStart, VerifierScore
 from tako.models import Message, TextPart
-from tako.orchestrators.conductor.books import Books
 from tako.orchestrators.conductor.patience import patient
 from tako.orchestrators.conductor.plan import Assignment, Join, Plan, Quorum
 from tako.orchestrators.conductor.prompts import task_for
@@ -64,7 +63,7 @@ class Dispatch:
     crew: Crew
     place: Place
     opening: Opening
-    books: Books
+    books: Ledger
     step: int
     plan: Plan
     earlier: Sequence[WorkerResult]
