@@ -11,7 +11,8 @@ each call of the step, in the model's order, its ToolCallStart and its ToolCallP
 first of them runs; then for each call a ToolCallDecided, if anybody had to decide on it, its
 ToolProgress, and its ToolCallResult, those of calls that run side by side mixed. The last event is
 Final. What the user does with a Steering handle is told at the next boundary of the run: before the
-next StepStart, or before Final. The events of a sub-agent come as SubAgentEvents, each with its path.
+next StepStart, or before Final. Who was chosen to speak is told before its StepStart (RoleChosen). What
+others say who work for this run comes as SubAgentEvents, each with its path.
 """
 
 from __future__ import annotations
