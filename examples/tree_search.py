@@ -18,9 +18,7 @@ import re
 import sys
 from pathlib import Path
 
-from tako import ChatRequest, Message
-from tako.orchestrators.ab_mcts import AbMcts
-from tako.orchestrators.ab_mcts.search_result import SearchResult
+from tako import AbMcts, ChatRequest, Message
 from tako.providers import Fake
 
 __all__ = ["main", "searcher"]
@@ -70,7 +68,6 @@ def searcher(max_iterations: int = 24) -> AbMcts:
 
 def main(picture: str | None = None) -> None:
     result = searcher().run_sync(QUESTION)
-    assert isinstance(result, SearchResult)
     print(f"{QUESTION}\n{result.text} ({result.detail}, {result.usage.total} tokens)\n")
     print(result.search.as_text())
     print("\nThe best three:")
@@ -78,11 +75,9 @@ def main(picture: str | None = None) -> None:
         print(f"  {text} with {score:.3f}, by {node.action}")
 
     begun = searcher(max_iterations=6).run_sync(QUESTION)
-    assert isinstance(begun, SearchResult)
     run = searcher().load(begun.search.dumps())  # as if in another process
     run.options = searcher().options  # it may go on for longer than it was begun with
     resumed = searcher().run_sync(run)
-    assert isinstance(resumed, SearchResult)
     same = resumed.search.as_text() == result.search.as_text()
     print(f"\nStopped after 6, dumped, loaded and gone on with: {'the same' if same else 'another'} tree.")
     if picture is not None:

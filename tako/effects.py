@@ -219,12 +219,13 @@ def _no_events(value: Any) -> Sequence[Any]:
 class Task:
     """A flow whose result can be kept instead of being worked for again; see tako.journal.
 
-    kind      what is done: "model", "tool", "score", "route", ...
-    about     what it is done about, as JSON: a call that is made again is about the same
-    encode    makes JSON of the result
-    decode    makes the result of that JSON
-    retell    the events that tell somebody who listens of a result that nobody worked for
-    is_whole  a journal keeps the result alone, and nothing of the way to it
+    Its result alone is kept, and nothing of the way to it.
+
+    kind    what is done: "model", "tool", "score", "route", ...
+    about   what it is done about, as JSON: a call that is made again is about the same
+    encode  makes JSON of the result
+    decode  makes the result of that JSON
+    retell  the events that tell somebody who listens of a result that nobody worked for
     """
 
     kind: str
@@ -232,7 +233,6 @@ class Task:
     encode: Callable[[Any], Any] = _itself
     decode: Callable[[Any], Any] = _itself
     retell: Callable[[Any], Sequence[Any]] = _no_events
-    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,11 @@ class AssistantText:
     step: int
     delta: str
 
+    @property
+    def text(self) -> str:
+        """The delta, by the name that the first descriptions gave it."""
+        return self.delta
+
 
 @dataclass(slots=True)
 class AssistantThinking:

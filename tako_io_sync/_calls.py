@@ -18,12 +18,12 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from tako.cancellation import CancellationToken
 from tako.driving.calls import GRACE
 from tako.effects import Call
+from tako_io_sync._mailbox import Empty, Mailbox
 
 if TYPE_CHECKING:
     from tako_io_sync._driver import Driver
@@ -75,7 +75,7 @@ def perform_call(driver: Driver, effect: Call) -> Any:
 
 def on_worker(driver: Driver, function: Callable[[], Any], token: CancellationToken | None = None) -> Any:
     """Run it on a thread that can be left behind. `token` is the function's; one without gets no grace."""
-    inbox: SimpleQueue[Any] = SimpleQueue()
+    inbox: Mailbox[Any] = Mailbox()
     context = copy_context()
 
     def work() -> None:
@@ -97,13 +97,13 @@ def _await(driver: Driver, awaitable: Any, token: CancellationToken | None) -> A
     loop = driver.loop()
     if token is None and loop.can_run_here:
         return _without_stop_iteration(partial(loop.run, awaitable))
-    inbox: SimpleQueue[Any] = SimpleQueue()
+    inbox: Mailbox[Any] = Mailbox()
     token = token or CancellationToken()
     token.on_cancel(loop.start(awaitable, copy_context(), lambda value, error: inbox.put((value, error))))
     return _unwrap(_outcome(driver, inbox, token))
 
 
-def _outcome(driver: Driver, inbox: SimpleQueue[Any], token: CancellationToken | None) -> _Outcome:
+def _outcome(driver: Driver, inbox: Mailbox[Any], token: CancellationToken | None) -> _Outcome:
     """The value and the error that come; raises Interrupted if the function had to be left behind."""
     try:
         outcome = driver.wait(inbox)

@@ -30,7 +30,6 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected, parse_headers
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -41,6 +40,7 @@ from urllib3.util import wait_for_write
 
 from tako.driving.streams import translate
 from tako.errors import TakoError
+from tako_io_sync._mailbox import Empty, Mailbox
 
 __all__ = ["Operation", "interruptible", "look_up", "performing", "shut"]
 
@@ -56,6 +56,7 @@ _IN_PROGRESS = (
     errno.EAGAIN,
     getattr(errno, "WSAEWOULDBLOCK", 10035),
 )
+
 _here = threading.local()
 
 
@@ -287,7 +288,7 @@ def _look_up_for(operation: Operation, host: str, port: int, deadline: float | N
     host = host.strip("[]")
     if not operation.can_stop or _is_address(host):
         return look_up(host, port)
-    answer: SimpleQueue[list[Any] | OSError] = SimpleQueue()
+    answer: Mailbox[list[Any] | OSError] = Mailbox()
 
     def ask() -> None:
         try:

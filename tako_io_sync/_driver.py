@@ -34,7 +34,6 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import count
-from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -65,6 +64,7 @@ from tako_io_sync._calls import WAKE, Interrupted, on_worker, perform_call
 from tako_io_sync._connections import look_up
 from tako_io_sync._exchange import Exchange, Reading
 from tako_io_sync._gather import gather
+from tako_io_sync._mailbox import Empty, Mailbox
 
 if TYPE_CHECKING:
     from tako.links import Kept
@@ -79,7 +79,7 @@ T = TypeVar("T")
 
 
 class Inbox(Protocol):
-    """Where a driver waits: a SimpleQueue, or what behaves like one and does something useful meanwhile."""
+    """Where a driver waits: a Mailbox, or what behaves like one and does something useful meanwhile."""
 
     def put(self, item: Any, /) -> None:
         """Never waits; from any thread, and from a signal handler."""
@@ -390,7 +390,7 @@ class Driver:
             sleep(seconds)
             return
         try:
-            self.wait(SimpleQueue(), seconds)
+            self.wait(Mailbox(), seconds)
         except Empty:
             return
         raise Interrupted

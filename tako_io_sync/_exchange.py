@@ -33,7 +33,6 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPException, HTTPResponse
-from queue import SimpleQueue
 from typing import Any
 
 from requests import RequestException, Response, Timeout
@@ -49,6 +48,7 @@ from tako.wire import END, NEED_DATA
 from tako.wire.chunked import ChunkedDecoder
 from tako.wire.inflate import Decoder, content_decoder
 from tako_io_sync._connections import Operation
+from tako_io_sync._mailbox import Mailbox
 
 __all__ = ["Exchange", "Reading", "root"]
 
@@ -235,7 +235,7 @@ class Reading:
     __slots__ = ("_exchange", "_thread", "inbox")
 
     def __init__(self, exchange: Exchange) -> None:
-        self.inbox: SimpleQueue[Any] = SimpleQueue()
+        self.inbox: Mailbox[Any] = Mailbox()
         self._exchange = exchange
         self._thread = threading.Thread(target=self._receive, name="tako-receive", daemon=True)
         self._thread.start()

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Generator
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tako.cancellation import CancellationToken
@@ -24,6 +23,7 @@ from tako.driving.gathering import Gathering
 from tako.driving.steps import Returned
 from tako.effects import EVENT_BUFFER, Effect, Failed, Flow, Gather, Outcome, Succeeded
 from tako_io_sync._calls import WAKE
+from tako_io_sync._mailbox import Mailbox
 
 if TYPE_CHECKING:
     from tako_io_sync._driver import Driver
@@ -45,7 +45,7 @@ class _Children:
     def __init__(self, parent: Driver, *, drop: bool) -> None:
         token = parent.steps.token
         self.token = CancellationToken() if token is None else token.child()
-        self.inbox: SimpleQueue[Any] = SimpleQueue()
+        self.inbox: Mailbox[Any] = Mailbox()
         self.slots = threading.Semaphore(EVENT_BUFFER)
         self._parent = parent
         self._deadline = parent.steps.deadline

@@ -43,7 +43,6 @@ import select
 import threading
 from collections.abc import Callable, Iterable
 from copy import copy
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,6 +50,7 @@ from tako.driving.live_link import ORDERLY, ROOM, LiveLink, link_closed
 from tako.errors import TakoError
 from tako.links import LinkMachine
 from tako_io_sync._calls import WAKE, Interrupted
+from tako_io_sync._mailbox import Empty, Mailbox
 from tako_io_sync._waker import Waker, milliseconds
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Waiter:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._inbox: Mailbox[Any] = Mailbox()
         self.is_done = False
         self.end = 0
         """Of a Tell: how many bytes the link has to have written."""

@@ -18,7 +18,6 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from tako.errors import TakoError
 from tako.links import Socket
 from tako_io_sync._calls import WAKE, Interrupted, on_worker
 from tako_io_sync._connections import look_up
+from tako_io_sync._mailbox import Empty, Mailbox
 from tako_io_sync._waker import Waker, milliseconds
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Readiness:
 
     def __init__(self) -> None:
         self._waker = Waker()
-        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._inbox: Mailbox[Any] = Mailbox()
         self._descriptor = -1
         self._what = 0
 

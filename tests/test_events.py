@@ -9,7 +9,7 @@ import pytest
 
 from tako import events
 from tako.errors import TransportError
-from tako.events import ChatChunk, ChatError, OrchEvent, ToolCall
+from tako.events import AssistantText, ChatChunk, ChatError, OrchEvent, ToolCall
 from tako.models import ToolCallPart
 
 KINDS = {
@@ -26,6 +26,8 @@ KINDS = {
     "GuardFired": "guard_fired", "PromptPolicyInstalled": "prompt_policy_installed",
     "PromptPolicyRemoved": "prompt_policy_removed", "PromptPolicyApplied": "prompt_policy_applied",
     "UserAsked": "user_asked", "UserAnswered": "user_answered", "SubAgentEvent": "sub_agent_event",
+    "PlanMade": "plan_made", "PlanRejected": "plan_rejected", "RoleChosen": "role_chosen",
+    "VerifierScore": "verifier_score", "Recursion": "recursion", "NodeAdded": "node_added",
 }  # fmt: skip
 CLASSES: tuple[type, ...] = typing.get_args(ChatChunk) + typing.get_args(OrchEvent)
 
@@ -49,6 +51,8 @@ def test_the_names_of_a_step_are_those_of_the_original() -> None:
     assert fields["AssistantText"] == ["step", "delta"]
     assert fields["ToolCallStart"] == ["step", "name", "id", "args"]
     assert fields["ToolCallResult"] == ["step", "name", "id", "result", "is_error", "content"]
+    assert fields["VerifierScore"][:3] == ["step", "branch", "score"]
+    assert fields["Recursion"][:2] == ["depth", "confidence"]
     assert fields["Final"] == ["text", "usage", "result"]
 
 
@@ -56,3 +60,4 @@ def test_short_ways_to_what_is_inside() -> None:
     call = ToolCall(ToolCallPart(id="1", name="t", args={"a": 1}))
     assert (call.id, call.name, call.args) == ("1", "t", {"a": 1})
     assert ChatError(TransportError("gone")).message == "gone"
+    assert AssistantText(1, "so").text == "so"  # the first descriptions call it that

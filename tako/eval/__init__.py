@@ -18,8 +18,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tako.eval.attempting import RunFn
     from tako.eval.cli import cli
-    from tako.eval.evaluation import AttemptDone, Eval, RunFn
+    from tako.eval.evaluation import AttemptDone, Eval
     from tako.eval.external import load_dataset, load_gpqa_diamond, load_swe_bench_lite
     from tako.eval.files import load_jsonl, write_report
     from tako.eval.graders import Expected, Grade, Grader, Verified, grader_of
@@ -61,8 +62,9 @@ __all__ = [
 ]
 
 _NAMES_OF = {
+    "attempting": "RunFn",
     "cli": "cli",
-    "evaluation": "AttemptDone Eval RunFn",
+    "evaluation": "AttemptDone Eval",
     "external": "load_dataset load_gpqa_diamond load_swe_bench_lite",
     "files": "load_jsonl write_report",
     "graders": "Expected Grade Grader Verified grader_of",

@@ -38,14 +38,21 @@ def load_dataset(name: str, *, limit: int | None = None) -> Dataset:
 
 
 def load_swe_bench_lite(
-    split: str = "test", *, limit: int | None = None, grader: Literal["patch", "filename"] = "patch"
+    split: str = "test",
+    *,
+    limit: int | None = None,
+    grader: Literal["patch", "filename"] = "patch",
+    max_tokens: int | None = None,
 ) -> Dataset:
     """SWE-bench Lite. "patch" applies the answer and runs the tests; "filename" only looks for the names
-    of the files that the true patch touches, as a patch names them: cheap, and no proof."""
+    of the files that the true patch touches, as a patch names them: cheap, and no proof. `max_tokens` is that
+    of each task, which a SingleAgent alone can be told of."""
     if grader not in ("patch", "filename"):
         raise InvalidInput(f'grader should be "patch" or "filename", not {grader!r}')
     rows = _rows("princeton-nlp/SWE-bench_Lite", None, split, limit)
-    return Dataset(name="swe_bench_lite", tasks=tuple([swe_bench_task(row, grader) for row in rows]))
+    return Dataset(
+        name="swe_bench_lite", tasks=tuple([swe_bench_task(row, grader, max_tokens) for row in rows])
+    )
 
 
 def load_gpqa_diamond(split: str = "train", *, limit: int | None = None, seed: int = 0) -> Dataset:
@@ -56,7 +63,7 @@ def load_gpqa_diamond(split: str = "train", *, limit: int | None = None, seed: i
     )
 
 
-def swe_bench_task(row: Mapping[str, Any], grader: str) -> Task:
+def swe_bench_task(row: Mapping[str, Any], grader: str, max_tokens: int | None = None) -> Task:
     """The task of a row of SWE-bench."""
     prompt = (
         f"Repository: {row['repo']} at commit {row['base_commit']}.\n\n{row['problem_statement']}\n\n"
@@ -65,13 +72,16 @@ def swe_bench_task(row: Mapping[str, Any], grader: str) -> Task:
     if grader == "filename":
         names = [line[6:] for line in str(row["patch"]).splitlines() if line.startswith("+++ b/")]
         pattern = "".join([rf"(?=[\s\S]*^\+\+\+ b/{_quoted(name)}\s*$)" for name in names])
-        return Task(id=row["instance_id"], prompt=prompt, expected_regex=f"(?m){pattern}", max_tokens=4096)
+        # Anchored: a long answer would be searched to its end from each of its characters.
+        return Task(
+            id=row["instance_id"], prompt=prompt, expected_regex=rf"(?m)\A{pattern}", max_tokens=max_tokens
+        )
     broken = row["FAIL_TO_PASS"]
     tests = json.loads(broken) if isinstance(broken, str) else list(broken)
     return Task(
         id=row["instance_id"],
         prompt=prompt,
-        max_tokens=4096,
+        max_tokens=max_tokens,
         verify_patch=PatchSpec(
             repo=f"https://github.com/{row['repo']}.git",
             base_commit=row["base_commit"],
@@ -99,7 +109,7 @@ def gpqa_task(row: Mapping[str, Any], number: int, seed: int) -> Task:
             f"{str(row['Question']).strip()}\n\n{options}\n\nThink, then end with a line that holds nothing "
             'but "Answer: " and the letter.'
         ),
-        expected_regex=rf"(?mi)^\W*answer:\W*{right}\W*\Z",
+        expected_regex=rf"(?mi)^[^\w\n]*answer:\W*{right}\W*\Z",
         metadata={"answer": right},
     )
 

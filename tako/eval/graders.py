@@ -5,25 +5,31 @@
 | Expected  | what the task expects holds; a task with a patch is tested      | 1 or 0                  |
 | Verified  | a verifier's score is at least the mark                         | the verifier's          |
 
-Wherever a grader is wanted, a Verifier, or a function of (task, output), does as well: `grader_of`.
+Wherever a grader is wanted, a Verifier, or a function of (task, output), does as well: `grader_of`. What a
+function gives is read as that of a verifier is, or is a Grade.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
 from tako.effects import Call, Flow
-from tako.errors import InvalidInput, TakoError
+from tako.errors import InvalidInput
 from tako.eval.patches import grade_patch_here
 from tako.eval.task import Task
 from tako.models import NOT_COUNTED, Usage, Value
-from tako.verifiers import Candidate, Verifier
+from tako.verifiers import Candidate, Score, Verifier, verifier_of
+from tako.verifiers.function import score_of
 
 __all__ = ["Expected", "Grade", "Grader", "Verified", "grader_of"]
+
+PASSING: Final = 0.5
+"""The score from which on an answer has passed, unless somebody says otherwise."""
 
 
 class Grade(Value):
@@ -58,29 +64,22 @@ class Expected(Grader):
 
 
 class Verified(Grader):
-    """By a verifier, and a mark from which on an answer has passed."""
+    """By a verifier, or a function that is one, and a mark from which on an answer has passed."""
 
-    def __init__(self, verifier: Verifier, *, passing_score: float = 0.5) -> None:
-        if not isinstance(verifier, Verifier):
-            raise InvalidInput(f"verifier should be a tako.verifiers object, not {type(verifier).__name__}")
+    def __init__(self, verifier: Verifier | Callable[..., Any], *, passing_score: float = PASSING) -> None:
+        """Raises InvalidInput that names the argument."""
         if (
             isinstance(passing_score, bool)
             or not isinstance(passing_score, int | float)
             or not 0 <= passing_score <= 1
         ):
             raise InvalidInput(f"passing_score should be a number from 0 to 1, not {passing_score!r}")
-        self._verifier = verifier
+        self._verifier = verifier_of(verifier)
         self._mark = passing_score
 
     def grade_flow(self, task: Task, output: str) -> Flow[Grade]:
         score = yield from self._verifier.score_flow(Candidate(task.prompt, output))
-        return Grade(
-            passed=score.value >= self._mark,
-            score=score.value,
-            reason=score.reason,
-            usage=score.usage,
-            cost_usd=score.cost_usd,
-        )
+        return _graded(score, self._mark)
 
 
 class _ByFunction(Grader):
@@ -89,16 +88,17 @@ class _ByFunction(Grader):
 
     def grade_flow(self, task: Task, output: str) -> Flow[Grade]:
         said = yield Call(self._function, (task, output))
-        if isinstance(said, Grade):
-            return said
-        if isinstance(said, bool):
-            return Grade(passed=said, score=float(said))
-        if isinstance(said, int | float) and 0 <= said <= 1:
-            return Grade(passed=said >= 0.5, score=said)
-        raise TakoError(
-            f"the grader gave {said!r}; it should give True, False, a number from 0 to 1, or a Grade",
-            phase="grade",
-        )
+        return said if isinstance(said, Grade) else _graded(score_of(said, "the grader"), PASSING)
+
+
+def _graded(score: Score, mark: float) -> Grade:
+    return Grade(
+        passed=score.value >= mark,
+        score=score.value,
+        reason=score.reason,
+        usage=score.usage,
+        cost_usd=score.cost_usd,
+    )
 
 
 def grader_of(value: object, argument: str = "grader") -> Grader:
@@ -109,9 +109,15 @@ def grader_of(value: object, argument: str = "grader") -> Grader:
         return value
     if isinstance(value, Verifier):
         return Verified(value)
-    if callable(value) and not isinstance(value, type):
-        return _ByFunction(value)
-    raise InvalidInput(
-        f"{argument} should be a Grader, a Verifier or a function of (task, output), not "
-        f"{type(value).__name__}"
-    )
+    if isinstance(value, type) or not callable(value):
+        what = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise InvalidInput(
+            f"{argument} should be a Grader, a Verifier or a function of (task, output), not {what}"
+        )
+    try:
+        inspect.signature(value).bind(None, "")
+    except TypeError as error:
+        raise InvalidInput(f"{argument} should be a function of (task, output): {error}") from None
+    except ValueError:  # some built-in functions do not tell
+        pass
+    return _ByFunction(value)

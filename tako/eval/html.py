@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from tako.eval.report import Attempt, EvalReport, TaskResult
+from tako.eval.report import Attempt, EvalReport, TaskResult, percentile
 
 __all__ = ["as_html"]
 
@@ -29,7 +29,7 @@ def as_html(report: EvalReport) -> str:
     by_task: dict[str, list[Attempt]] = {}
     for attempt in report.attempts:
         by_task.setdefault(attempt.task_id, []).append(attempt)
-    rows = "\n".join([_row(result, by_task[result.task_id]) for result in report.task_results])
+    rows = "\n".join([_row(result, by_task.get(result.task_id, [])) for result in report.task_results])
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n{_summary(report)}\n"
@@ -42,9 +42,14 @@ def as_html(report: EvalReport) -> str:
 def _summary(report: EvalReport) -> str:
     cost = "not known" if report.cost_usd is None else f"${report.cost_usd:.4f}"
     tokens = f"{report.usage.input_tokens or 0:,} in, {report.usage.output_tokens or 0:,} out"
+    made = str(report.total_attempts)
     facts = (
         (f"pass@{report.k}", f"{report.pass_at_k:.1%}"),
-        ("Passes of all attempts", f"{report.pass_rate:.1%} of {report.total_attempts}"),
+        (
+            "Attempts",
+            made if report.is_complete else f"{made} of {report.planned_attempts}: it was cancelled",
+        ),
+        ("Passes of all attempts", f"{report.pass_rate:.1%}"),
         ("Attempts that failed", str(report.errors)),
         ("Mean score", f"{report.mean_score:.3f}"),
         ("Latency", f"p50 {report.p50_latency_ms:.0f} ms, p95 {report.p95_latency_ms:.0f} ms"),
@@ -56,14 +61,14 @@ def _summary(report: EvalReport) -> str:
 
 
 def _row(result: TaskResult, attempts: list[Attempt]) -> str:
-    times = sorted(result.elapsed_ms)
+    chance = "" if result.pass_at_k is None else f"{result.pass_at_k:.2f}"
     kind = "passed" if result.passes else "failed"
     details = "".join([_attempt(attempt) for attempt in attempts])
     return (
         f"<tr><td><details><summary>{escape(result.task_id)}</summary>{details}</details></td>"
         f'<td class="number {kind}">{result.passes} of {result.attempts}</td>'
-        f'<td class="number">{result.pass_at_k:.2f}</td><td class="number">{result.score:.2f}</td>'
-        f'<td class="number">{times[len(times) // 2]:.0f}</td></tr>'
+        f'<td class="number">{chance}</td><td class="number">{result.score:.2f}</td>'
+        f'<td class="number">{percentile(result.elapsed_ms, 50):.0f}</td></tr>'
     )
 
 

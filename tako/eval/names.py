@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from tako.errors import InvalidInput
+from tako.errors import InvalidInput, TakoError
 
 __all__ = ["named"]
 
@@ -19,6 +19,10 @@ def named(name: str) -> Any:
         found: Any = import_module(path)
         for part in attribute.split("."):
             found = getattr(found, part)
+        return found() if name.endswith("()") else found
     except (ImportError, AttributeError) as error:
         raise InvalidInput(f"there is no {name!r}: {error}") from error
-    return found() if name.endswith("()") else found
+    except TakoError:
+        raise
+    except Exception as error:  # of somebody's module, or of what makes the agent
+        raise InvalidInput(f"{name!r} could not be made: {type(error).__name__}: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -17,7 +17,8 @@ class PatchSpec(Value):
     called: ClassVar[str | None] = "PatchSpec"
 
     repo: str
-    base_commit: str
+    base_commit: Annotated[str, Field(pattern=r"^[^-]")]
+    """Not an option of git."""
     test_command: tuple[str, ...] = ()
     apply_timeout_secs: float = Field(default=60, gt=0)
     test_timeout_secs: float = Field(default=300, gt=0)

@@ -1,7 +1,8 @@
 """Patches: an answer that is a patch is applied to a clone of its repository, and the tests are run.
 
 This runs code that a model has written, with the rights of this process: an evaluation does so only if it
-was told allow_unsafe_grader=True, and should be given a machine that has nothing to lose.
+was told allow_unsafe_grader=True, and should be given a machine that has nothing to lose. The tests do not
+get the variables of the environment that look like secrets; git does, because it may have to log in.
 
 Everything here blocks and is reached through the Call effect; each command and all that it has started is
 gone when it returns, also when its time was up.
@@ -12,19 +13,25 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tako import _adapters
 from tako.cancellation import CancellationToken
 from tako.effects import Call, Flow
+from tako.errors import Cancelled
 from tako.eval.patch_spec import PatchSpec
 from tako.tools.builtin.command import CommandEnded, run_to_end
+from tako.tools.builtin.environment import scrubbed
+from tako.tools.builtin.running import Limits
 
 __all__ = ["grade_patch", "grade_patch_here", "patch_in"]
 
 MAX_LOG = 512
 """Characters of the end of what a failed command said."""
+LIMITS = Limits(processes=None, memory=None, output=1024**3)
+"""Bytes of output, kept or not; how large its tests may grow a repository knows itself."""
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+"""Only a fence at the very beginning of a line: an indented one may be a line of the patch."""
 
 
 async def grade_patch(spec: PatchSpec, model_output: str) -> tuple[bool, str]:
@@ -47,27 +54,38 @@ def grade_patch_here(
     patch = patch_in(model_output)
     if patch is None:
         return False, "there is no patch in the answer"
-    token = token or CancellationToken()
-    with tempfile.TemporaryDirectory(prefix="tako-patch-") as folder:
-        clone = os.path.join(folder, "clone")
-        file = os.path.join(folder, "answer.diff")
-        with open(file, "w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.write(patch)
-        git = ("git", "-c", "core.autocrlf=false", "-c", "advice.detachedHead=false")
-        clone_it = (*git, "clone", "--quiet", "--no-checkout", "--", spec.repo, clone)
-        check_it_out = (*git, "checkout", "--quiet", "--detach", spec.base_commit)
-        steps: tuple[tuple[str, Sequence[str], str, float], ...] = (
-            ("clone", clone_it, folder, spec.apply_timeout_secs),
-            ("checkout", check_it_out, clone, spec.apply_timeout_secs),
-            ("apply", (*git, "apply", file), clone, spec.apply_timeout_secs),
-            ("test", spec.test_command, clone, spec.test_timeout_secs),
-        )
-        ended = CommandEnded(0, "")
-        for name, command, directory, timeout in steps:
-            ended = _run(command, directory, timeout, token)
-            if not ended.is_success:
-                return False, _log(name, ended)
-        return True, ended.output[-MAX_LOG:]
+    try:
+        # What the tests have made unreadable is not worth losing their verdict for.
+        with tempfile.TemporaryDirectory(prefix="tako-patch-", ignore_cleanup_errors=True) as folder:
+            return _tested(spec, patch, folder, token or CancellationToken())
+    except Cancelled:
+        raise
+    except (OSError, ValueError) as error:  # no room on the disk; a name that no system takes
+        return False, f"it could not be tested: {error}"
+
+
+def _tested(spec: PatchSpec, patch: str, folder: str, token: CancellationToken) -> tuple[bool, str]:
+    clone = os.path.join(folder, "clone")
+    file = os.path.join(folder, "answer.diff")
+    with open(file, "w", encoding="utf-8", errors="replace", newline="\n") as stream:
+        stream.write(patch)
+    git = ("git", "-c", "core.autocrlf=false", "-c", "advice.detachedHead=false")
+    with_login = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # nobody is there to be asked
+    clone_it = (*git, "clone", "--quiet", "--no-checkout", "--", spec.repo, clone)
+    check_it_out = (*git, "checkout", "--quiet", "--detach", spec.base_commit)
+    patience = spec.apply_timeout_secs
+    steps: tuple[tuple[str, Sequence[str], str, Mapping[str, str], float], ...] = (
+        ("clone", clone_it, folder, with_login, patience),
+        ("checkout", check_it_out, clone, with_login, patience),
+        ("apply", (*git, "apply", file), clone, with_login, patience),
+        ("test", spec.test_command, clone, scrubbed(os.environ), spec.test_timeout_secs),
+    )
+    ended = CommandEnded(0, "")
+    for name, command, directory, environ, timeout in steps:
+        ended = _run(command, directory, environ, timeout, token)
+        if not ended.is_success:
+            return False, _log(name, ended)
+    return True, ended.output[-MAX_LOG:]
 
 
 def patch_in(text: str) -> str | None:
@@ -80,9 +98,23 @@ def patch_in(text: str) -> str | None:
     return None
 
 
-def _run(command: Sequence[str], directory: str, timeout: float, token: CancellationToken) -> CommandEnded:
+def _run(
+    command: Sequence[str],
+    directory: str,
+    environ: Mapping[str, str],
+    timeout: float,
+    token: CancellationToken,
+) -> CommandEnded:
     try:
-        return run_to_end(command, directory=directory, timeout=timeout, max_output=20_000, token=token)
+        return run_to_end(
+            command,
+            directory=directory,
+            environ=environ,
+            timeout=timeout,
+            limits=LIMITS,
+            max_output=20_000,
+            token=token,
+        )
     except OSError as error:
         return CommandEnded(None, f"{command[0]}: {error.strerror or error}", "could not be started")
 

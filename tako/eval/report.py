@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import comb
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tako.errors import InvalidInput
 from tako.models import NOT_COUNTED, Usage, Value
@@ -40,6 +40,14 @@ class Attempt(Value):
     error: str | None = None
     """Why there is no answer, or no grade."""
 
+    @field_validator("text", "reason", "error")
+    @classmethod
+    def _can_be_written(cls, words: str | None) -> str | None:
+        """Halves of surrogate pairs, which models do say, would cost the whole report."""
+        if words is None or words.isascii():
+            return words
+        return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
 
 class TaskResult(Value):
     """What came of the attempts at one task."""
@@ -49,7 +57,8 @@ class TaskResult(Value):
     task_id: str
     attempts: int
     passes: int
-    pass_at_k: float
+    pass_at_k: float | None
+    """None if there were fewer than k attempts, because the evaluation was cancelled."""
     score: float
     """The mean over the attempts."""
     elapsed_ms: tuple[float, ...]
@@ -68,10 +77,13 @@ class EvalReport(Value):
     k: int
     tasks_run: int
     total_attempts: int
+    planned_attempts: int
+    """More than there are if the evaluation was cancelled."""
     errors: int
     pass_rate: float
     """Passes of all attempts."""
     pass_at_k: float
+    """The mean over the tasks with at least k attempts; 0 where there is none."""
     mean_score: float
     p50_latency_ms: float
     p95_latency_ms: float
@@ -84,15 +96,28 @@ class EvalReport(Value):
     def __str__(self) -> str:
         cost = "" if self.cost_usd is None else f", ${self.cost_usd:.4f}"
         failed = f", {self.errors} failed" if self.errors else ""
+        planned = "" if self.is_complete else f" of {self.planned_attempts}"
         return (
             f"{self.orchestrator} on {self.dataset}: pass@{self.k} {self.pass_at_k:.1%} "
-            f"({self.tasks_run} tasks, {self.total_attempts} attempts{failed}), "
+            f"({self.tasks_run} tasks, {self.total_attempts}{planned} attempts{failed}), "
             f"p50 {self.p50_latency_ms:.0f} ms, p95 {self.p95_latency_ms:.0f} ms{cost}"
         )
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all attempts were made; a cancelled evaluation reports on those that were."""
+        return self.total_attempts == self.planned_attempts
+
     @classmethod
     def of(
-        cls, dataset: str, orchestrator: str, k: int, attempts: Sequence[Attempt], metadata: dict[str, Any]
+        cls,
+        dataset: str,
+        orchestrator: str,
+        k: int,
+        attempts: Sequence[Attempt],
+        metadata: dict[str, Any],
+        *,
+        planned_attempts: int | None = None,
     ) -> EvalReport:
         """The report on these attempts, task by task in the order in which they come."""
         by_task: dict[str, list[Attempt]] = {}
@@ -109,9 +134,10 @@ class EvalReport(Value):
             k=k,
             tasks_run=len(results),
             total_attempts=len(attempts),
+            planned_attempts=len(attempts) if planned_attempts is None else planned_attempts,
             errors=sum(attempt.error is not None for attempt in attempts),
             pass_rate=_mean([float(attempt.passed) for attempt in attempts]),
-            pass_at_k=_mean([result.pass_at_k for result in results]),
+            pass_at_k=_mean([result.pass_at_k for result in results if result.pass_at_k is not None]),
             mean_score=_mean([attempt.score for attempt in attempts]),
             p50_latency_ms=percentile(times, 50),
             p95_latency_ms=percentile(times, 95),
@@ -130,7 +156,7 @@ def _of_task(attempts: Sequence[Attempt], k: int, metadata: dict[str, Any]) -> T
         task_id=attempts[0].task_id,
         attempts=len(attempts),
         passes=passes,
-        pass_at_k=pass_at_k(len(attempts), passes, min(k, len(attempts))),
+        pass_at_k=pass_at_k(len(attempts), passes, k) if len(attempts) >= k else None,
         score=_mean([attempt.score for attempt in attempts]),
         elapsed_ms=tuple([attempt.elapsed_ms for attempt in attempts]),
         error=errors[0] if errors else None,

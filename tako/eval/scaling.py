@@ -10,10 +10,11 @@ that is lost with its worker counts as failed attempts, and is not the end of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from tako import _adapters
+from tako.effects import now
 from tako.errors import InvalidInput
 from tako.eval.evaluation import AttemptDone, Eval
 from tako.eval.names import named
@@ -25,6 +26,7 @@ __all__ = ["Executor", "run_on", "stream_on"]
 
 class _Future(Protocol):
     def result(self) -> Any: ...
+    def cancel(self) -> Any: ...
 
 
 class Executor(Protocol):
@@ -63,32 +65,50 @@ def stream_on(
     portion: int = 1,
     grader: str | None = None,
     **options: Any,
-) -> Iterator[AttemptDone | EvalReport]:
+) -> Generator[AttemptDone | EvalReport, None, None]:
     """The same, with each attempt when its portion is done, in the order of the tasks; last the report.
 
-    How long it has taken is the sum over the attempts, whoever made them.
+    Who stops early calls off the portions that no worker has begun.
     """
     if isinstance(portion, bool) or not isinstance(portion, int) or portion < 1:
         raise InvalidInput(f"portion should be a whole number of at least 1, not {portion!r}")
     here = Eval(named(orch), dataset, grader=None if grader is None else named(grader), **options)
     tasks = dataset.tasks
     portions = [tasks[start : start + portion] for start in range(0, len(tasks), portion)]
-    futures = [
-        executor.submit(evaluate_portion, orch, grader, part.model_dump_json(), options)
-        for part in [dataset.model_copy(update={"tasks": some}) for some in portions]
-    ]
     attempts: list[Attempt] = []
-    total = len(tasks) * here.attempts
-    for some, future in zip(portions, futures, strict=True):
-        for attempt in _attempts_of(future, some, here.attempts):
-            attempts.append(attempt)
-            elapsed = sum(one.elapsed_ms + one.grading_ms for one in attempts) / 1000
-            yield AttemptDone(attempt, len(attempts), total, elapsed)
+    total, started = len(tasks) * here.attempts, _adapters.run_sync(now())
+    futures = [
+        _submitted(executor, orch, grader, dataset.model_copy(update={"tasks": some}), options)
+        for some in portions
+    ]
+    try:
+        for some, future in zip(portions, futures, strict=True):
+            made = _attempts_of(future, some, here.attempts)
+            elapsed = max(0.0, _adapters.run_sync(now()) - started)
+            for attempt in made:
+                attempts.append(attempt)
+                yield AttemptDone(attempt, len(attempts), total, elapsed)
+    finally:
+        for future in futures:
+            if not isinstance(future, Exception):
+                future.cancel()
     yield here.report(attempts)
 
 
-def _attempts_of(future: _Future, tasks: tuple[Task, ...], times: int) -> list[Attempt]:
+def _submitted(
+    executor: Executor, orch: str, grader: str | None, portion: Dataset, options: dict[str, Any]
+) -> _Future | Exception:
+    """The portion on its way; or why it is not: an executor whose workers have died takes nothing more."""
     try:
+        return executor.submit(evaluate_portion, orch, grader, portion.model_dump_json(), options)
+    except Exception as error:
+        return error
+
+
+def _attempts_of(future: _Future | Exception, tasks: tuple[Task, ...], times: int) -> list[Attempt]:
+    try:
+        if isinstance(future, Exception):
+            raise future
         return [Attempt.model_validate_json(text) for text in future.result()]
     except Exception as error:
         words = f"the worker failed ({type(error).__name__}: {error})"

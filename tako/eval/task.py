@@ -58,6 +58,15 @@ class Task(Value):
             checks.append(re.search(self.expected_regex, output) is not None)
         return bool(checks) and all(checks)
 
+    async def verify_async(self, output: str) -> bool:
+        """Whether the answer is as expected; a patch is tested: RUNS WHAT A MODEL WROTE."""
+        if self.verify_patch is None:
+            return self.passes(output)
+        from tako.eval.patches import grade_patch  # few tasks have one
+
+        passed, _ = await grade_patch(self.verify_patch, output)
+        return passed
+
 
 class Dataset(Value):
     """Tasks under a name. No two of them have the same id."""

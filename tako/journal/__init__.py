@@ -4,6 +4,8 @@
 |--------------|------------------------------------------------------------------------------|
 | journal      | Journal: where a run is kept; reading it, forking it                         |
 | keeping      | the layer between a run and its driver: what is taken from it, and kept there |
+| recording    | what was kept and what is new, while a run goes on; whether the two fit       |
+| wording      | what people read of a run that does not fit                                   |
 | entry        | one thing that is kept, as a line; which of them hold                        |
 | failures     | errors as JSON                                                               |
 | scrubbing    | secrets, before anything is written                                          |

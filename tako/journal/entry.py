@@ -29,7 +29,9 @@ from tako.errors import InvalidInput
 
 __all__ = [
     "DROPPED",
+    "END",
     "MOST_OF_AN_ENTRY",
+    "MOST_OF_A_LINE",
     "Entry",
     "Position",
     "Reached",
@@ -45,7 +47,11 @@ __all__ = [
 Position: TypeAlias = tuple[int, ...]
 
 MOST_OF_AN_ENTRY: Final = 256 * 1024 * 1024
-"""Bytes of a line: more is not kept, and not read."""
+"""Bytes: more is not kept."""
+MOST_OF_A_LINE: Final = MOST_OF_AN_ENTRY + 64
+"""Bytes, with its check sum and its end: more is not read."""
+END: Final = "end"
+"""The kind of the entry that says how a run has ended."""
 DROPPED: Final = "dropped"
 """The kind of an entry that says which positions a run has gone back to."""
 MOST_OF_A_TEXT: Final = 2000
@@ -109,7 +115,7 @@ def line_of(entry: Entry) -> bytes:
 
 def read_line(line: bytes) -> Entry | None:
     """The entry in a line with its end; None if it is not a whole one."""
-    if not line.startswith(_BEFORE_CHECK) or not line.endswith(b"}\n") or len(line) > MOST_OF_AN_ENTRY + 64:
+    if not line.startswith(_BEFORE_CHECK) or not line.endswith(b"}\n") or len(line) > MOST_OF_A_LINE:
         return None
     body = line[_HEAD:-2]
     if line[len(_BEFORE_CHECK) : _HEAD] != _check(body) + _BEFORE_ENTRY:

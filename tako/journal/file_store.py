@@ -6,18 +6,18 @@ Invariants. Lines are appended by a single write to a file opened for appending,
 do not mix, and are flushed to the disk before `append` returns (sync="off" leaves that to the system: a
 killed process loses nothing then, a machine without power may). The file is locked while a run writes it;
 the lock goes with the process, however it dies. Where the system has no flock (Windows) there is no lock,
-and two runs must not be given one file. The file is for its owner's eyes alone: it holds conversations.
+and two runs must not be given one file. What macOS calls flushed may still be in the drive's own memory.
+The file is for its owner's eyes alone (where there are modes): it holds conversations.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from io import FileIO
+from io import BufferedReader, FileIO
 
-from tako.journal.entry import MOST_OF_AN_ENTRY, Entry
+from tako.journal.entry import MOST_OF_A_LINE, Entry
 from tako.journal.errors import JournalError
-from tako.journal.store import HEAD, entries_in, is_taken
+from tako.journal.store import HEAD, entries_in, is_taken, no_journal
 
 try:
     import fcntl
@@ -25,6 +25,8 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["FileStore", "hold", "reason_of"]
+
+MOST_OF_A_HEAD = 64
 
 
 class FileStore:
@@ -118,27 +120,17 @@ def _private(path: str, flags: int) -> int:
 
 def _entries(file: FileIO, name: str) -> tuple[list[Entry], int]:
     """What stands in the file, and the size of what is whole of it; raises JournalError."""
-    head = file.read(len(HEAD)) or b""
-    if head != HEAD:
-        if HEAD.startswith(head):
-            return [], 0
-        raise JournalError(f"{name} is a file, but no journal; give the journal a path of its own")
-    entries, size = entries_in(_lines(file), name)
-    return entries, len(HEAD) + size
-
-
-def _lines(file: FileIO) -> Iterator[bytes]:
-    """Line by line, so that a journal need not be in memory as bytes as well."""
-    rest = b""
-    while data := file.read(1 << 20):
-        whole, found, rest = (rest + data).rpartition(b"\n")
-        if found:
-            for line in whole.split(b"\n"):
-                yield line + b"\n"
-        elif len(rest) > MOST_OF_AN_ENTRY + 64:
-            break
-    if rest:
-        yield rest
+    reader = BufferedReader(file, 1 << 20)  # line by line: a journal need not be in memory as bytes as well
+    try:
+        head = reader.readline(MOST_OF_A_HEAD)
+        if head != HEAD:
+            if HEAD.startswith(head):
+                return [], 0
+            raise no_journal(name, head)
+        entries, size = entries_in(iter(lambda: reader.readline(MOST_OF_A_LINE), b""), name)
+        return entries, len(HEAD) + size
+    finally:
+        reader.detach()
 
 
 def _flush_folder(path: str) -> None:

@@ -15,7 +15,7 @@ Invariants. One journal, one run, and one prompt: what the run asks for has to b
 was recorded, or it ends by JournalMismatch. Kept are calls of models and tools, choices, scores, approvals,
 time and chance; not what else a run calls (`trim`, `needs_approval`, policies), which should give the same
 for the same. What is kept is scrubbed of secrets first; a reply of which something was scrubbed comes back
-without it. Where an agent has MCP servers, they are asked for their tools each time. Usage is as it was.
+without it. Where an agent has MCP servers, what tools they have is kept too. Usage is as it was.
 The methods that read block, for as long as it takes to read the file.
 """
 
@@ -28,12 +28,13 @@ from os import fspath
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 from tako.effects import Call, Flow
-from tako.errors import InvalidInput
-from tako.journal.entry import Entry, Position, holding, line_of, standing
-from tako.journal.keeping import END, Recording, performed
+from tako.errors import Cancelled, InvalidInput
+from tako.journal.entry import END, Entry, Position, line_of, standing
+from tako.journal.keeping import performed
+from tako.journal.recording import Recording
 from tako.journal.scrubbing import Scrubber
 from tako.journal.store import MemoryStore, Store
-from tako.models import ChatResponse, Message, Part
+from tako.models import ChatResponse, Message, Part, Role
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -53,7 +54,7 @@ class Step:
     """One call of a model."""
 
     number: int
-    """From 1, in the order in which the replies were kept: what `fork` counts."""
+    """From 1, in the order in which the replies were kept, failures too: what `fork` counts."""
     at: Position
     """Where in the run; calls of nested runs stand deeper."""
     provider: str
@@ -178,7 +179,11 @@ class Journal:
         if self._replays:
             return Recording(self._store.name, self._store.read(), self._scrub, None)
         writer = self._store.open()
-        return Recording(self._store.name, writer.entries, self._scrub, writer)
+        try:
+            return Recording(self._store.name, writer.entries, self._scrub, writer)
+        except BaseException:
+            writer.close()
+            raise
 
     # Reading.
 
@@ -217,7 +222,9 @@ class Journal:
         new journal is not empty.
         """
         said, target = _response(reply), to if isinstance(to, Journal) else Journal(to)
-        kept = holding(standing(self._store.read()))
+        if target._replays:
+            raise InvalidInput("journal: to should be a new journal, not one that is read alone")
+        kept = self.entries()
         places = [index for index, entry in enumerate(kept) if entry.kind == "model"]
         if isinstance(at, bool) or not isinstance(at, int) or not 1 <= at <= len(places):
             raise InvalidInput(f"journal: at should be the number of a step, 1 to {len(places)}, not {at!r}")
@@ -246,14 +253,37 @@ def kept_in(journal: Journal, make: Callable[[], Flow[Any]]) -> Flow[Any]:
 
 
 def _kept(journal: Journal, flow: Flow[Any]) -> Flow[Any]:
+    opening = _Opening(journal)
     try:
-        recording: Recording = yield Call(journal.open)
         try:
-            return (yield from performed(recording, flow))
-        finally:
-            recording.close()
+            recording: Recording = yield Call(opening.open)
+        except Cancelled:
+            return (yield from flow)  # which can do nothing any more, but says what a cancelled run says
+        return (yield from performed(recording, flow))
     finally:
-        flow.close()
+        opening.end()
+
+
+class _Opening:
+    """A journal that a run has asked for. Should it be had only when the run is over, it is let go."""
+
+    __slots__ = ("_is_over", "_journal", "_recording")
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._recording: Recording | None = None
+        self._is_over = False
+
+    def open(self) -> Recording:
+        recording = self._recording = self._journal.open()
+        if self._is_over:  # a thread that nobody waited for
+            recording.close()
+        return recording
+
+    def end(self) -> None:
+        self._is_over = True
+        if self._recording is not None:
+            self._recording.close()
 
 
 def _step(number: int, entry: Entry) -> Step:
@@ -272,6 +302,8 @@ def _response(reply: Reply) -> ChatResponse:
     else:
         parts = reply if isinstance(reply, str | Sequence) else (reply,)
         message = Message.assistant(cast("Sequence[Part]", parts))
+    if message.role is not Role.ASSISTANT:
+        raise InvalidInput(f"journal: reply should be what a model says, not a {message.role.value} message")
     return ChatResponse(message=message, finish_reason="tool_calls" if message.tool_calls else "stop")
 
 
@@ -280,9 +312,17 @@ def _path(path: Path) -> str:
         name: object = fspath(path)
     except TypeError:
         name = None
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or "\0" in name or not _is_encodable(name):
         raise InvalidInput(f"journal: path should be the path of a file, not {path!r}")
     return name
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        name.encode("utf-8", "surrogateescape")  # as a system may write names
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _flushes(sync: str) -> bool:

@@ -11,6 +11,7 @@
 |                  | the same error is thrown        | it had come                                           |
 | Sleep            | the run has gone on since:      | performed                                             |
 |                  | no time passes                  |                                                       |
+| the network      |                                 | performed, but in a replay                            |
 | all the rest     |                                 | performed, each time                                  |
 
 What a run has gone on from is settled: a limit of time that was kept there is not set again, for replies
@@ -19,21 +20,17 @@ from a journal are quicker than those that were waited for, and limits would cut
 Invariants. A Task that is in the journal is about the same as the one that is asked for, or the run ends by
 JournalMismatch, whatever it makes of it. Nothing that a run builds on is less durable than what it builds.
 What is cut short by a cancel cannot be kept, for nothing can be waited for any more: it is held back, until
-whoever cut it short goes on, and is dropped if that was the whole run. In a Task that is whole nothing is
-looked at. All this is right because a flow that is fed the same replies asks for the same.
+whoever cut it short goes on, and is dropped if that was the whole run. In a Task nothing is looked at. All
+this is right because a flow that is fed the same replies asks for the same.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
-
-from pydantic_core import from_json
+from typing import Any, Final, NoReturn
 
 from tako.effects import (
-    Call,
+    Ask,
     Effect,
     Emit,
     Entropy,
@@ -42,74 +39,31 @@ from tako.effects import (
     Gather,
     Now,
     OnError,
+    Open,
+    Resolve,
+    Send,
     Sleep,
     Task,
+    Tell,
     Within,
 )
 from tako.errors import Cancelled, Interrupted, TakoError, TimedOut
-from tako.interposing import interposed, into_children
-from tako.journal.entry import (
-    DROPPED,
-    Entry,
-    Position,
-    Reached,
-    abridged,
-    digest_of,
-    holding,
-    json_of,
-    line_of,
-    standing,
-)
-from tako.journal.errors import JournalError, JournalMismatch
-from tako.journal.failures import failure_of, json_of_failure
-from tako.journal.scrubbing import MARK, Scrubber
+from tako.interposing import interposed
+from tako.journal.entry import END, Entry, Position
+from tako.journal.errors import JournalError
+from tako.journal.failures import failure_of
+from tako.journal.recording import Recording
+from tako.journal.wording import named, shown_place
 
-if TYPE_CHECKING:
-    from tako.journal.store import Writer
+__all__ = ["performed"]
 
-__all__ = ["END", "LIVE", "Recording", "performed"]
-
-END: Final = "end"
 STOPPED: Final = "stopped"
 """Of a Within or a Gather: what it has thrown."""
 CUT: Final = "cut"
 """Where a flow was cut short that was not in a Task; the value counts the effects since the last place."""
-LIVE: Final = "live"
-"""The kind of a Task that is performed each time, with all that is in it, and never kept."""
 DONE_ONCE: Final = "tool"
 """The kind of a Task that may change the world; so it is not done with words that were scrubbed."""
-
-
-class Recording:
-    """A journal while a run goes on: what was kept, and the writer; without one nothing new is done."""
-
-    __slots__ = ("calls", "fatal", "kept", "name", "reached", "scrub", "unwritten", "writer")
-
-    def __init__(self, name: str, entries: Sequence[Entry], scrub: Scrubber, writer: Writer | None) -> None:
-        last = standing(entries)
-        self.name = name
-        self.scrub = scrub
-        self.writer = writer
-        self.kept = {entry.at: entry for entry in holding(last)}
-        self.reached = Reached()
-        for position in self.kept:
-            self.reached.add(position)
-        self.fatal: TakoError | None = None
-        """What ends the run, whatever it makes of it."""
-        self.calls = 0
-        """How many calls of models were asked for, to tell people where they are."""
-        self.unwritten: deque[Entry] = deque()  # filled from several threads
-        if gone := [list(position) for position in last if position not in self.kept]:
-            self.unwritten.append(Entry((), DROPPED, value=gone))
-
-    def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-    def end_by(self, error: TakoError) -> NoReturn:
-        """End the run by this error."""
-        self.fatal = self.fatal or error
-        raise self.fatal
+NETWORK: Final = (Send, Resolve, Open, Ask, Tell)
 
 
 def performed(recording: Recording, flow: Flow[Any]) -> Flow[Any]:
@@ -151,7 +105,6 @@ class _Branch:
         self.has_begun = True
         never = self._recording.kept.get((*self._flow, 0))
         if never is not None:
-            flow.close()
             raise failure_of(never.error or {})
         try:
             return (yield from interposed(flow, self._layer))
@@ -172,17 +125,14 @@ class _Branch:
         yield from self._keep(Entry(position, END, value=self._recording.scrub(told)))
 
     def _layer(self, effect: Effect) -> Flow[Any]:
-        kind, recording = type(effect), self._recording
+        kind = type(effect)
         if kind is Emit:
             return (yield effect)
-        if recording.fatal is not None:
-            raise recording.fatal
+        if self._recording.fatal is not None:
+            raise self._recording.fatal
         if isinstance(effect, Within):
-            if effect.task is None:
-                return (yield from self._within(effect))
-            if effect.task.kind == LIVE:
-                return (yield effect)
-            return (yield from self._task(effect, effect.task))
+            flow = self._within(effect) if effect.task is None else self._task(effect, effect.task)
+            return (yield from flow)
         if isinstance(effect, Gather):
             return (yield from self._gather(effect))
         if kind is Now or kind is Entropy:
@@ -192,12 +142,15 @@ class _Branch:
     def _other(self, effect: Effect) -> Flow[Any]:
         """What is not kept; but where it was cut short is."""
         self._others += 1
-        reached, entry = self._recording.reached, self._recording.kept.get((*self._flow, self._number + 1))
+        recording, here = self._recording, (*self._flow, self._number)
+        entry = recording.kept.get((*self._flow, self._number + 1))
         if entry is not None and entry.kind == CUT and entry.value == self._others:
             self._next()
             raise failure_of(entry.error or {})
-        if type(effect) is Sleep and reached.is_built_on((*self._flow, self._number)):
+        if type(effect) is Sleep and recording.reached.is_built_on(here):
             return None
+        if isinstance(effect, NETWORK):
+            recording.require_writer(here, f"the network ({type(effect).__name__})")
         try:
             return (yield effect)
         except Cancelled as error:
@@ -210,84 +163,54 @@ class _Branch:
     def _task(self, effect: Within, task: Task) -> Flow[Any]:
         position, recording = self._next(), self._recording
         recording.calls += task.kind == "model"
-        digest, asked = self._about(effect, task)
+        digest, asked = recording.about(task)
         entry = recording.kept.get(position)
         if entry is not None:
-            effect.flow.close()
-            self._require(entry, task.kind, digest, asked)
+            recording.require(entry, task.kind, digest, asked)
             return (yield from self._retold(entry, task))
-        if self.is_stopped:
-            effect.flow.close()
-            raise Cancelled()
-        self._require_writer(effect, task.kind)
-        if task.kind == DONE_ONCE and self._is_scrubbed(task):
-            effect.flow.close()
-            self._differs(
-                f"the run now asks for {_named(task.kind, asked)}, of which a part was scrubbed when the "
-                "model's reply was kept, and so it cannot be done"
+        self._require_doable(position, task, asked)
+        return (yield from self._done(effect, task, Entry(position, task.kind, digest, asked)))
+
+    def _require_doable(self, position: Position, task: Task, asked: Any) -> None:
+        recording, wanted = self._recording, named(task.kind, asked)
+        recording.require_writer(position, wanted)
+        if task.kind == DONE_ONCE and recording.was_scrubbed(task):
+            recording.differs(
+                position,
+                f"the run now asks for {wanted}, of which a part was scrubbed when the model's reply was "
+                "kept, and so it cannot be done",
             )
-        if task.is_whole:
-            inner = None
-        else:
-            inner = self._below(position, 0)
-            effect = replace(effect, flow=inner.run(effect.flow))
+
+    def _done(self, effect: Within, task: Task, entry: Entry) -> Flow[Any]:
+        """What the task gives, once it is kept; `entry` has all but that."""
+        recording = self._recording
         try:
             value = yield replace(effect, task=None)
-            entry = Entry(position, task.kind, digest, asked, self._encoded(task, value))
+            entry = replace(entry, value=recording.encoded(task, value))
         except Cancelled as error:
-            self._hold(inner)
-            self.held.append(Entry(position, task.kind, digest, asked, error=self._told(error), is_cut=True))
+            self.held.append(replace(entry, error=recording.told(error), is_cut=True))
             raise
         except TakoError as error:
-            if error is recording.fatal:
-                raise
-            yield from self._keep(
-                *self._given_up(inner), Entry(position, task.kind, digest, asked, error=self._told(error))
-            )
+            yield from self._keep(replace(entry, error=recording.told(error)))
             raise
-        yield from self._keep(*self._given_up(inner), entry)
+        yield from self._keep(entry)
         return value
-
-    def _is_scrubbed(self, task: Task) -> bool:
-        return bool(self._recording.kept) and MARK.encode() in json_of(task.about(), task.kind)
-
-    def _about(self, effect: Within, task: Task) -> tuple[str, Any]:
-        """The digest of what a task is about, and as much of that as somebody will read."""
-        try:
-            about = self._recording.scrub(from_json(json_of(task.about(), task.kind)))
-            return digest_of(task.kind, about), abridged(about)
-        except TakoError as error:
-            effect.flow.close()
-            self._recording.end_by(error)
 
     def _retold(self, entry: Entry, task: Task) -> Flow[Any]:
         """What was kept, and its events for who listens."""
         try:
             value = failure_of(entry.error) if entry.error is not None else task.decode(entry.value)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            self._recording.end_by(
-                JournalError(
-                    f"journal {self._recording.name}: what was kept of {entry.kind!r} at "
-                    f"{_place(entry.at)} cannot be read by this version: {error}"
-                )
+            name = self._recording.name
+            words = (
+                f"what was kept of {entry.kind!r} at {shown_place(entry.at)} cannot be read by this version"
             )
+            self._recording.end_by(JournalError(f"journal {name}: {words}: {error}"))
         if entry.error is not None:
             raise value
         if events := task.retell(value):
             yield Emit(events)
         return value
-
-    def _encoded(self, task: Task, value: Any) -> Any:
-        try:
-            return self._recording.scrub(from_json(json_of(task.encode(value), task.kind)))
-        except (ValueError, TypeError) as error:
-            if isinstance(error, TakoError):
-                self._recording.end_by(error)
-            self._recording.end_by(JournalError(f"journal: what {task.kind!r} gave cannot be kept: {error}"))
-
-    def _told(self, error: TakoError) -> dict[str, Any]:
-        told: dict[str, Any] = self._recording.scrub(json_of_failure(error))
-        return told
 
     # Time and chance.
 
@@ -297,20 +220,17 @@ class _Branch:
         digest = f"{effect.size}" if isinstance(effect, Entropy) else ""
         entry = recording.kept.get(position)
         if entry is not None:
-            self._require(entry, kind, digest, None)
+            recording.require(entry, kind, digest)
             if entry.error is not None:
                 raise failure_of(entry.error)
             return entry.value if kind == "now" else bytes.fromhex(entry.value)
-        if self.is_stopped:
-            raise Cancelled()
-        self._require_writer(None, kind)
+        recording.require_writer(position, repr(kind))
         try:
             value = yield effect
         except Cancelled as error:
-            self.held.append(Entry(position, kind, digest, error=self._told(error), is_cut=True))
+            self.held.append(Entry(position, kind, digest, error=recording.told(error), is_cut=True))
             raise
-        entry = Entry(position, kind, digest, value=value if kind == "now" else value.hex())
-        recording.unwritten.append(entry)
+        recording.put_off(Entry(position, kind, digest, value=value if kind == "now" else value.hex()))
         return value
 
     # Flows in flows.
@@ -330,7 +250,7 @@ class _Branch:
         except Exception as error:
             told: tuple[Entry, ...] = ()
             if isinstance(error, TimedOut | Interrupted) and error is not child.failure:
-                told = (Entry(position, STOPPED, error=self._told(error)),)
+                told = (Entry(position, STOPPED, error=recording.told(error)),)
             yield from self._keep(*self._given_up(child), *told)
             raise
         yield from self._keep(*self._given_up(child))
@@ -338,7 +258,7 @@ class _Branch:
 
     def _stopped_again(self, entry: Entry, child: _Branch, effect: Within) -> Flow[Any]:
         """As far as it came, and then what the flow around it was thrown; see Steps for its `partial`."""
-        self._require(entry, STOPPED, "", None)
+        self._recording.require(entry, STOPPED)
         child.is_stopped = True
         cut: Cancelled | None = None
         try:
@@ -354,25 +274,19 @@ class _Branch:
     def _gather(self, effect: Gather) -> Flow[Any]:
         position, recording = self._next(), self._recording
         entry = recording.kept.get(position)
-        children: list[_Branch] = []
-
-        def wrap(place: int, flow: Flow[Any]) -> Flow[Any]:
-            children.append(self._below(position, place, is_stopped=entry is not None))
-            return children[-1].run(flow)
-
-        wrapped = into_children(effect, wrap)
-        assert isinstance(wrapped, Gather)
         if entry is not None and entry.kind == CUT:
-            for flow in effect.flows:
-                flow.close()
             raise failure_of(entry.error or {})
+        is_stopped, places = entry is not None, range(len(effect.flows))
+        children = [self._below(position, place, is_stopped=is_stopped) for place in places]
+        flows = [child.run(flow) for child, flow in zip(children, effect.flows, strict=True)]
+        effect = replace(effect, flows=tuple(flows))
         if entry is not None:
-            self._require(entry, STOPPED, "", None)
-            return self._failed_again(entry, (yield replace(wrapped, on_error=OnError.COLLECT)))
+            recording.require(entry, STOPPED)
+            return self._failed_again(entry, (yield replace(effect, on_error=OnError.COLLECT)))
         if self.is_stopped:
-            return _cut_short((yield replace(wrapped, on_error=OnError.COLLECT)))
+            return _cut_short((yield replace(effect, on_error=OnError.COLLECT)))
         try:
-            outcomes = yield wrapped
+            outcomes = yield effect
         except Cancelled as error:
             if not any(child.has_begun for child in children):
                 self._cut(position, error)
@@ -391,16 +305,12 @@ class _Branch:
         place = entry.value
         if isinstance(place, int) and 0 <= place < len(outcomes) and type(outcomes[place]) is Failed:
             raise outcomes[place].error
-        self._differs(f"child {place} failed there, and now it does not")
+        self._recording.differs(entry.at, f"child {place} failed there, and now it does not")
 
     def _below(self, position: Position, place: int, *, is_stopped: bool = False) -> _Branch:
         return _Branch(self._recording, (*position, place), is_stopped=is_stopped or self.is_stopped)
 
-    # What is kept.
-
-    def _cut(self, position: Position, error: Cancelled, others: int = 0) -> None:
-        """Hold back that the flow came no further than this."""
-        self.held.append(Entry(position, CUT, value=others, error=self._told(error), is_cut=True))
+    # What is kept, and what is held back.
 
     def _next(self) -> Position:
         self._number += 1
@@ -408,71 +318,31 @@ class _Branch:
         return (*self._flow, self._number)
 
     def _keep(self, *entries: Entry) -> Flow[None]:
-        """Write these, and what was put off; if that is cut short, hold them back."""
-        recording = self._recording
-        if not entries or recording.writer is None or recording.fatal is not None:
+        """Keep these; if that is cut short, hold them back."""
+        if not entries:
             return
-        late: list[Entry] = []
-        while recording.unwritten:
-            try:
-                late.append(recording.unwritten.popleft())
-            except IndexError:  # another thread was quicker
-                break
         try:
-            yield Call(recording.writer.append, ([line_of(entry) for entry in (*late, *entries)],))
+            yield from self._recording.keep(entries)
         except Cancelled:
-            recording.unwritten.extendleft(reversed(late))
             self.held += [replace(entry, is_cut=True) for entry in entries]
-        except TakoError as error:
-            recording.end_by(error)
 
-    def _hold(self, *children: _Branch | None) -> None:
+    def _cut(self, position: Position, error: Cancelled, others: int = 0) -> None:
+        """Hold back that the flow came no further than this."""
+        told = self._recording.told(error)
+        self.held.append(Entry(position, CUT, value=others, error=told, is_cut=True))
+
+    def _hold(self, *children: _Branch) -> None:
         """We are cut short ourselves: whoever did it will know what becomes of theirs."""
         self.held += self._given_up(*children)
 
-    def _given_up(self, *children: _Branch | None) -> list[Entry]:
+    def _given_up(self, *children: _Branch) -> list[Entry]:
         """What these could not keep."""
         found: list[Entry] = []
         for child in children:
-            if child is not None:
-                if not child.has_begun:
-                    child._cut((*child._flow, 0), Cancelled("cancelled before it started"))
-                found += child.held
-                child.held = []
+            if not child.has_begun:
+                child._cut((*child._flow, 0), Cancelled("cancelled before it started"))
+            found += child.held
         return found
-
-    # What does not fit.
-
-    def _require(self, entry: Entry, kind: str, digest: str, asked: Any) -> None:
-        if entry.kind != kind:
-            self._differs(f"the journal has {_a(entry)}, and the run now asks for {_named(kind, asked)}")
-        if entry.digest != digest:
-            self._differs(
-                f"the journal has {_a(entry)}, and the run now asks for another "
-                f"({_named(kind, asked)}{_difference(entry.asked, asked)})"
-            )
-
-    def _require_writer(self, effect: Within | None, kind: str) -> None:
-        """What is not kept may be done now."""
-        recording = self._recording
-        if recording.writer is not None:
-            return
-        if effect is not None:
-            effect.flow.close()
-        self._differs(
-            f"the journal ends here, and the run asks for {kind!r}; a replay does nothing that is not kept"
-        )
-
-    def _differs(self, words: str) -> NoReturn:
-        recording = self._recording
-        recording.end_by(
-            JournalMismatch(
-                f"journal {recording.name}, step {max(recording.calls, 1)} "
-                f"(at {_place((*self._flow, self._number))}): {words}. Run what was recorded, with the same "
-                "prompt and options; or fork the journal (journal.fork(...)), or delete it",
-                step=max(recording.calls, 1),
-            )
-        )
 
 
 def _cut_short(outcomes: list[Any]) -> list[Any]:
@@ -480,27 +350,3 @@ def _cut_short(outcomes: list[Any]) -> list[Any]:
     if any(type(outcome) is Failed and isinstance(outcome.error, Cancelled) for outcome in outcomes):
         raise Cancelled(partial=outcomes)
     return outcomes
-
-
-def _a(entry: Entry) -> str:
-    return _named(entry.kind, entry.asked)
-
-
-def _named(kind: str, asked: Any) -> str:
-    """A task in few words."""
-    name = ""
-    if isinstance(asked, dict):
-        name = next((str(asked[key]) for key in ("tool", "model", "provider") if asked.get(key)), "")
-    return f"{kind} {name!r}" if name else f"{kind!r}"
-
-
-def _difference(before: Any, now: Any) -> str:
-    """Which fields differ, as far as what is kept for readers tells."""
-    if not isinstance(before, dict) or not isinstance(now, dict):
-        return ""
-    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    return f"; they differ in {', '.join(names)}" if names else ""
-
-
-def _place(position: Position) -> str:
-    return ".".join(map(str, position)) or "the beginning"

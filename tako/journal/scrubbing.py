@@ -5,10 +5,13 @@
 | keys of vendors           | their beginnings: sk-, AKIA, AIza, ghp_, xoxb-, glpat-, hf_, ...             |
 | tokens                    | Bearer and Basic before them; the three parts of a JWT                       |
 | private keys              | the lines of PEM around them                                                 |
-| passwords in text         | password=, api_key:, and the like before them                                |
+| passwords in text         | password=, api_key:, and the like before them, and a digit or a sign in them |
 | fields                    | their names: password, api_key, authorization, client_secret, ...            |
 | passwords in addresses    | scheme://user:...@                                                           |
 | those that the user names | being just those texts                                                       |
+
+A password of letters alone is known in a field and in an address, and not in text: there it would be any
+word behind "password:", and what a model says of passwords, or writes of a program, would be spoiled.
 
 Invariants. What was scrubbed is not changed by scrubbing it again, so a run that goes on from a scrubbed
 reply asks for the same as before. What a vendor wants back unchanged, and the bytes of media, are searched
@@ -45,17 +48,18 @@ _ASSIGNED: Final = (
 _SHAPES: Final = re.compile(
     r"""
       -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[^-]*(?:-----END\ [A-Z ]*PRIVATE\ KEY-----)?
-    | \b(?:sk|pk|rk)[-_](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}
+    | \b(?:sk|pk|rk)[-_](?=[A-Za-z_-]{0,99}[0-9])[A-Za-z0-9_-]{16,}
     | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b
     | \bAIza[A-Za-z0-9_-]{30,}
     | \b(?:gh[pousr]|github_pat|glpat|hf|xai|gsk|npm|pypi)[_-][A-Za-z0-9_-]{20,}
     | \bxox[abeoprs]-[A-Za-z0-9-]{10,}
-    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*
+    | (?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*
     | (?P<scheme>\b(?:[Bb]earer|[Bb]asic)\ )(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{12,}=*
     | (?P<address>\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@"'\[]{0,100}:)[^\s/@"'\[]{1,200}(?=@)
     | (?P<name>\b(?i:"""
     + _ASSIGNED
-    + r""")["']?\ ?[=:]\ ?["']?)[^\s"'\\,;&<>(){}\[\]]{6,}
+    + r""")["']?\ ?[=:]\ ?["']?)
+      (?=[^\s"'\\,;&<>(){}\[\]]{0,99}(?:[0-9]|[!@#%^*][A-Za-z]))[^\s"'\\,;&<>(){}\[\]]{6,}+(?!\()
     """,
     re.VERBOSE,
 )

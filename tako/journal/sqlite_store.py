@@ -5,7 +5,8 @@ The functions here block and touch the disk; flows reach them through the Call e
 Invariants. Entries that belong together are one transaction, with synchronous=FULL ("off" leaves the
 flushing to the system). Runs of different names write one file at the same time. A run is held by a lock on
 a file beside the database, which goes with the process, however it dies; the file is taken away by whoever
-held it last and lived. (A lock on the database itself would meet SQLite's own.)
+held it last and lived. (A lock on the database itself would meet SQLite's own.) Where the system has no flock
+(Windows) there is no lock, and two runs must not be given one name.
 """
 
 from __future__ import annotations
@@ -155,7 +156,8 @@ class _SqliteWriter:
 
     def close(self) -> None:
         self._connection.close()
-        self._store.let_go(self._lock)
+        if not self._lock.closed:
+            self._store.let_go(self._lock)
 
 
 def _connect(path: str) -> sqlite3.Connection:

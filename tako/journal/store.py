@@ -9,7 +9,8 @@ All of it blocks, so flows reach it by the Call effect; `close` alone is quick e
 | a last line that is not whole      | was being written when its process died: nobody has its reply, and it |
 |                                    | is dropped                                                            |
 | another line that is not whole     | JournalError with its number: the file was changed by somebody        |
-| a file that is no journal          | JournalError: nothing is written into it                              |
+| a journal of another version       | JournalError that says so: nothing is written into it                 |
+| a file that is no journal          | the same                                                              |
 
 Invariants. When `append` returns, the lines are where a killed process leaves them. Lines of two threads
 never mix. A Writer that has failed to write does not write again.
@@ -23,9 +24,11 @@ from typing import Final, Protocol
 from tako.journal.entry import Entry, read_line
 from tako.journal.errors import JournalError
 
-__all__ = ["HEAD", "MemoryStore", "Store", "Writer", "entries_in", "is_taken"]
+__all__ = ["HEAD", "MemoryStore", "Store", "Writer", "entries_in", "is_taken", "no_journal"]
 
 HEAD: Final = b'{"tako_journal":1}\n'
+_HEADS: Final = b'{"tako_journal":'
+"""How the head of any version begins."""
 
 
 class Writer(Protocol):
@@ -38,7 +41,7 @@ class Writer(Protocol):
         """Keep these lines, all or none of them; raises JournalError."""
 
     def close(self) -> None:
-        """Let somebody else write."""
+        """Let somebody else write; a second time changes nothing."""
 
 
 class Store(Protocol):
@@ -79,6 +82,16 @@ def is_taken(name: str) -> JournalError:
     )
 
 
+def no_journal(name: str, head: bytes) -> JournalError:
+    """The error of whoever finds this at the beginning of a file."""
+    if head.startswith(_HEADS):
+        return JournalError(
+            f"journal {name} was written by another version of tako, and this one cannot read it; use that "
+            "version, or give this run a journal of its own"
+        )
+    return JournalError(f"{name} is a file, but no journal; give the journal a path of its own")
+
+
 class MemoryStore:
     """A journal that lives as long as its object: for tests, and for forks that are tried out."""
 
@@ -106,14 +119,17 @@ class MemoryStore:
 
 
 class _MemoryWriter:
-    __slots__ = ("_store", "entries")
+    __slots__ = ("_is_closed", "_store", "entries")
 
     def __init__(self, store: MemoryStore, entries: list[Entry]) -> None:
         self._store = store
         self.entries = entries
+        self._is_closed = False
 
     def append(self, lines: list[bytes]) -> None:
         self._store.lines += lines
 
     def close(self) -> None:
-        self._store.release()
+        if not self._is_closed:
+            self._is_closed = True
+            self._store.release()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tako.effects import Emit, Flow, Succeeded, gather, keep
 from tako.errors import InvalidInput, ToolError, TransportError
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from tako.tools.context import ToolContext
     from tako.tools.tool import Progress
 
-__all__ = ["RemoteTool", "remote_tools", "sessions_of"]
+__all__ = ["Catalogues", "RemoteTool", "catalogues_of", "sessions_of", "tools_of"]
+
+Catalogues: TypeAlias = list[tuple[ToolInfo, ...]]
+"""The tools that each of some servers offers, in the order of the servers."""
 
 MAX_NAME: Final = 64
 """Characters that every vendor takes in a tool's name; they are letters, digits, _ and -."""
@@ -63,6 +66,8 @@ class RemoteTool(Tool):
             if progress is not None:
                 yield Emit(progress({"progress": done, "total": total, "message": message}))
 
+        if self._session.config.check is not None:
+            yield from self._session.known_tools()  # it was not asked for them if a journal knew them
         try:
             result = yield from self._session.call(
                 self.info.name, arguments, on_progress=None if progress is None else show
@@ -101,15 +106,22 @@ def _making(server: ServerConfig) -> Callable[[], Session]:
     return lambda: Session(server)
 
 
-def remote_tools(sessions: Iterable[Session], taken: Iterable[str]) -> Flow[list[RemoteTool]]:
-    """The tools of all servers, asked for side by side; raises InvalidInput if two have the same name.
+def catalogues_of(sessions: tuple[Session, ...]) -> Flow[Catalogues]:
+    """What each server offers; they are asked side by side."""
+    if len(sessions) == 1:
+        return [(yield from sessions[0].known_tools())]
+    outcomes = yield from gather(*[session.known_tools() for session in sessions])
+    return [outcome.value for outcome in outcomes if isinstance(outcome, Succeeded)]
+
+
+def tools_of(sessions: tuple[Session, ...], catalogues: Catalogues, taken: Iterable[str]) -> list[RemoteTool]:
+    """The tools of all servers, as they offer them; raises InvalidInput if two have the same name.
 
     `taken` are the names that the agent's own tools have.
     """
-    sessions = tuple(sessions)
     owners = dict.fromkeys(taken, "the agent itself")
     found: list[RemoteTool] = []
-    for session, tools in zip(sessions, (yield from _all_tools(sessions)), strict=True):
+    for session, tools in zip(sessions, catalogues, strict=True):
         label = session.config.label
         for tool in _made(session, tools):
             if tool.name in owners:
@@ -120,13 +132,6 @@ def remote_tools(sessions: Iterable[Session], taken: Iterable[str]) -> Flow[list
             owners[tool.name] = label
             found.append(tool)
     return found
-
-
-def _all_tools(sessions: tuple[Session, ...]) -> Flow[list[tuple[ToolInfo, ...]]]:
-    if len(sessions) == 1:
-        return [(yield from sessions[0].known_tools())]
-    outcomes = yield from gather(*[session.known_tools() for session in sessions])
-    return [outcome.value for outcome in outcomes if isinstance(outcome, Succeeded)]
 
 
 def _made(session: Session, tools: tuple[ToolInfo, ...]) -> Sequence[RemoteTool]:

@@ -84,9 +84,11 @@ from tako.tools.patterns import CallPattern
 if TYPE_CHECKING:
     from tako.orchestrators.snapshot import SealingKey, Snapshot
 
-__all__ = ["AgentRun", "RunOptions"]
+__all__ = ["GOES_ON", "NOT_VALID", "AgentRun", "RunOptions"]
 
 
+NOT_VALID = "The answer is not valid: "
+"""How we begin, in the user's name, to say that an answer does not fit."""
 GOES_ON = frozenset(("stop", "length", "content_filter", "other", "interrupted"))
 """Ends after which the user may still say something to the same run."""
 
@@ -95,9 +97,9 @@ class AgentRun:
     """The state of one run. See the table at the head of this file."""
 
     __slots__ = (
-        "_detail", "_has_output", "_history_size", "_messages", "_output", "_pending", "_rejections",
-        "_state", "_still_running", "_stop_reason", "_sub_agents", "_usage", "_view", "batch", "options",
-        "remembered", "run_id", "step", "turns",
+        "_detail", "_has_output", "_history_size", "_messages", "_output", "_pending", "_prompt_end",
+        "_rejections", "_state", "_still_running", "_stop_reason", "_sub_agents", "_usage", "_view", "batch",
+        "options", "remembered", "run_id", "step", "turns",
     )  # fmt: skip
 
     def __init__(self, prompt: Sequence[Message], history: Iterable[Message], options: RunOptions) -> None:
@@ -107,6 +109,7 @@ class AgentRun:
         self._history_size = len(self._messages)
         require_answered(self._messages, prompt)
         self._messages.extend(prompt)
+        self._prompt_end = len(self._messages)
         self._view: list[Message] | None = None  # what the model is asked with, once it is not all of them
         self._state: State = "asking"
         self.step = 0
@@ -376,9 +379,7 @@ class AgentRun:
             self._stop_reason = "error"
             self._state = "ended"
             return
-        self._append(
-            Message.user(f"The answer is not valid: {outcome.message}. Answer again with valid JSON only.")
-        )
+        self._append(Message.user(f"{NOT_VALID}{outcome.message}. Answer again with valid JSON only."))
         self._state = "asking"
 
     def _told(self, outcome: Told) -> None:
@@ -452,9 +453,14 @@ class AgentRun:
             self._state = "asking"
 
     def _last_text(self) -> str:
-        """The text of the last answer, which is several messages where the vendor paused in it."""
+        """The text of the last answer, which is several messages where the vendor paused in it.
+
+        It may go on from words that the prompt ends with; those alone are no answer.
+        """
         texts: list[str] = []
         end = None if self.turns is None else self.turns.answer_end
+        if not any(message.role is Role.ASSISTANT for message in self._messages[self._prompt_end : end]):
+            return ""
         for message in reversed(self._messages[self._history_size : end]):
             if message.role is Role.ASSISTANT:
                 texts.append(message.text)
@@ -479,6 +485,7 @@ class AgentRun:
             options=self.options,
             messages=tuple(self._messages),
             history_size=self._history_size,
+            prompt_end=self._prompt_end,
             view=None if self._view is None else tuple(self._view),
             state="checking" if self._has_output else self._state,
             step=self.step,
@@ -512,6 +519,7 @@ class AgentRun:
         run = cls((), (), data.options)
         run.run_id, run.step, run.remembered = data.run_id, data.step, list(data.remembered)
         run._messages, run._history_size = list(data.messages), data.history_size
+        run._prompt_end = data.prompt_end
         run._view = None if data.view is None else list(data.view)
         run._state, run._stop_reason, run._detail = data.state, data.stop_reason, data.detail
         run._usage, run._sub_agents, run._rejections = data.usage, data.sub_agents, data.rejections

@@ -137,6 +137,6 @@ class Orchestrator(ABC, Generic[ResultT]):
 def _limited(flow: Flow[ResultT], timeout: float | None) -> Flow[ResultT]:
     if timeout is None:
         return flow
-    if not isinstance(timeout, int | float) or timeout <= 0:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise InvalidInput(f"timeout should be a positive number of seconds, not {timeout!r}")
     return within(timeout, flow)

@@ -13,6 +13,9 @@ handle may change of it between two steps:
 | a turn was interrupted          | what is queued: then it goes on, otherwise it ends                   |
 | the run has ended               | what was queued and never delivered                                  |
 
+Where there is a cast, a router chooses who is called at a step of the model, and a reply that could be the
+end may be followed by another speaker's turn: how, is in `casting.speaking`.
+
 Invariants. The handle is asked by the Call effect only, so that a recording replays: what a user does is
 in the replies, and in the Cancelled that a stopped part is thrown, for nobody here looks at a token. It
 is told without an effect what changes none: that messages have arrived, that a call or the run is over.
@@ -68,7 +71,7 @@ from tako.orchestrators.gate import decided
 from tako.orchestrators.place import Show
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.scope import Scope
-from tako.orchestrators.tasks import LIVE, model_task, shown
+from tako.orchestrators.tasks import model_task, shown
 from tako.providers.base import Relay
 
 if TYPE_CHECKING:
@@ -98,7 +101,7 @@ def _with_handle(scope: Scope, steering: Steering) -> Flow[RunResult[Any]]:
 
 
 def _steps(scope: Scope) -> Flow[RunResult[Any]]:
-    run, steered, begun = scope.run, scope.steered, False
+    run, steered, casting, begun = scope.run, scope.steered, scope.equipment.casting, False
     try:
         if not run.run_id:
             run.run_id = (yield Entropy(8)).hex()
@@ -111,19 +114,15 @@ def _steps(scope: Scope) -> Flow[RunResult[Any]]:
             if scope.equipment.servers:
                 from tako.orchestrators.furnishing import furnish  # an agent without servers needs no MCP
 
-                yield from scope.place.kept(furnish(scope), LIVE)
+                yield from furnish(scope)
             step = run.next_step()
             if type(step) is CallModel:
-                if steered is None:
-                    casting = scope.equipment.casting
-                    yield from _call_model(scope, step) if casting is None else _cast(scope, casting, step)
-                else:
-                    yield from _ask_model(scope, steered)
+                yield from _spoken(scope, step) if steered is None else _ask_model(scope, steered)
             elif type(step) is CallTools:
                 yield from perform_batch(scope, step) if steered is None else _use_tools(scope, steered, step)
             elif type(step) is CheckOutput:
                 yield from _check_output(scope, step)
-            elif scope.equipment.casting is not None and (yield from _has_another(scope)):
+            elif casting is not None and (yield from _has_another(scope, casting)):
                 continue
             elif steered is None or not (yield from _goes_on(scope, steered)):
                 break
@@ -175,9 +174,7 @@ def _ask_model(scope: Scope, steered: SteeredRun) -> Flow[None]:
     yield from _begin_turn(scope, steered)
     now = scope.run.next_step()
     if type(now) is CallModel:  # unless a guard has ended the run
-        casting = scope.equipment.casting
-        flow = _call_model(scope, now) if casting is None else _cast(scope, casting, now)
-        yield from _interruptible(scope, flow, now.step)
+        yield from _interruptible(scope, _spoken(scope, now), now.step)
 
 
 def _use_tools(scope: Scope, steered: SteeredRun, step: CallTools) -> Flow[None]:
@@ -264,19 +261,21 @@ def _snapshot(run: AgentRun) -> Snapshot:
 # The steps.
 
 
-def _cast(scope: Scope, casting: Casting, step: CallModel) -> Flow[None]:
-    """The step on whom the router chooses."""
+def _spoken(scope: Scope, step: CallModel) -> Flow[None]:
+    """The step on the model; where there is a cast, on whom of it the router chooses."""
+    casting = scope.equipment.casting
+    if casting is None:
+        return _call_model(scope, step)
     from tako.orchestrators.casting.speaking import take_turn  # it needs agents, which need what is here
 
     return take_turn(scope, casting, step, _call_model)
 
 
-def _has_another(scope: Scope) -> Flow[bool]:
+def _has_another(scope: Scope, casting: Casting) -> Flow[bool]:
     """Whether somebody else of the cast speaks, although the run has come to its end."""
     from tako.orchestrators.casting.speaking import goes_on
 
-    casting = scope.equipment.casting
-    return casting is not None and (yield from goes_on(scope, casting))
+    return goes_on(scope, casting)
 
 
 def _call_model(scope: Scope, step: CallModel) -> Flow[None]:

@@ -13,7 +13,8 @@ judged by `watched`: the flow that makes it is driven as it is, and who listens 
 Invariants. The answer is never cut, held back or changed by what judges it: a watch that fails is not
 asked again about this answer, and the whole one will be judged all the same. What judging has used is in
 the ledger, that of a judge that failed as well. Nobody listens: nothing is emitted, so nothing is watched.
-A partial score is shown and decides nothing, so a journal does not keep it.
+A partial score is shown and decides nothing, so a journal does not keep it; and so, where one is kept, no
+watch is asked that has to ask others (a model, say): a run that goes on would ask again, and pay again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, TypeVar
 
 from tako.effects import Effect, Emit, Flow
 from tako.errors import Cancelled, TakoError
-from tako.events import AssistantText, OrchEvent, StepStart, SubAgentEvent, VerifierScore
+from tako.events import AssistantText, StepStart, SubAgentEvent, VerifierScore
 from tako.interposing import interposed, into_children
 from tako.orchestrators.ledger import Ledger
 from tako.orchestrators.place import Place
@@ -49,22 +50,21 @@ def watched(
     verifier: Verifier,
     task: str,
     *,
+    place: Place,
     path: tuple[str, ...],
     step: int,
     branch: int,
     ledger: Ledger,
-    place: Place | None = None,
 ) -> Flow[T]:
     """The flow as it is, and beside what it says at the path what the verifier thinks of it so far.
 
-    `path` is the whole path from the outermost run, as Place has it; () is the top level. The scores are
-    told at `place`; without one beside the text, at its own path. A verifier that only judges whole
-    answers leaves the flow to itself.
+    The scores are told at `place`, the place of whoever asks; `path` is that of who is judged, whole from
+    the outermost run, as Place has it. A verifier that only judges whole answers leaves the flow to itself.
     """
     watch = verifier.watch()
     if watch is None:
         return flow
-    return _Watched(verifier, watch, task, path, step, branch, ledger, place).wrap(flow)
+    return _Watched(verifier, watch, task, place, path, step, branch, ledger).wrap(flow)
 
 
 class _Watched:
@@ -77,11 +77,11 @@ class _Watched:
         verifier: Verifier,
         watch: Watch,
         task: str,
+        place: Place,
         path: tuple[str, ...],
         step: int,
         branch: int,
         ledger: Ledger,
-        place: Place | None,
     ) -> None:
         self.verifier, self.task, self.ledger, self.place = verifier, task, ledger, place
         self.path, self.step, self.branch = path, step, branch
@@ -116,6 +116,9 @@ class _Watched:
             return
         try:
             said = self.watch(Candidate(self.task, self.text))
+            if isinstance(said, Generator) and self.place.is_journalled:
+                said.close()
+                return
             if isinstance(said, Generator):
                 said = yield from _booked(said, self.ledger)
             elif said is not None:
@@ -126,13 +129,7 @@ class _Watched:
             self.watch = None
             return
         if said is not None:
-            yield self._tell(VerifierScore(self.step, self.branch, said.value, True, said.reason))
-
-    def _tell(self, score: VerifierScore) -> Emit:
-        if self.place is not None:
-            return self.place.tell(score)
-        event: OrchEvent = SubAgentEvent(self.path, score) if self.path else score
-        return Emit((event,))
+            yield self.place.tell(VerifierScore(self.step, self.branch, said.value, True, said.reason))
 
 
 def _booked(flow: Flow[Score], ledger: Ledger) -> Flow[Score]:

@@ -61,9 +61,11 @@ class Ledger:
         return (*self._left_running, *[name for page in self._pages for name in page.still_running])
 
     def add(self, usage: Usage, cost_usd: float | None) -> None:
-        """Something was used, at a price that may not be known; nothing used costs nothing."""
-        if usage == NOT_COUNTED and cost_usd is None:
-            return
+        """Somebody was asked who may have used something; where nobody counted anything, it was nothing."""
+        if usage != NOT_COUNTED or cost_usd is not None:
+            self._book(usage, cost_usd)
+
+    def _book(self, usage: Usage, cost_usd: float | None) -> None:
         self._usage += usage
         if cost_usd is None:
             self._is_priced = False
@@ -71,8 +73,8 @@ class Ledger:
             self._cost += cost_usd
 
     def add_reply(self, provider: Provider, usage: Usage) -> None:
-        """A model has answered, wholly or in part."""
-        self.add(usage, None if usage == NOT_COUNTED else provider.capabilities.cost_usd(usage))
+        """A model has answered, wholly or in part; the price of one that does not count is not known."""
+        self._book(usage, provider.capabilities.cost_usd(usage))
 
     def add_failed_call(self, provider: Provider, error: TakoError) -> None:
         """A call of a model that broke has used what came of it."""
@@ -88,9 +90,16 @@ class Ledger:
         elif isinstance(error.partial, ChatResponse):
             self.add(error.partial.usage, None)
 
+    def add_result(self, result: RunResult[Any]) -> None:
+        """A run has ended that is no other's, but a part of this one."""
+        if result.steps:
+            self._book(result.usage, result.cost_usd)
+        else:
+            self.add(result.usage, result.cost_usd)
+
     def add_run(self, path: tuple[str, ...], model: str, result: RunResult[Any]) -> None:
         """A nested run has ended, with this result."""
-        self.add(result.usage, result.cost_usd)
+        self.add_result(result)
         self._runs.append(
             SubAgentUsage(
                 path=path,
@@ -99,6 +108,7 @@ class Ledger:
                 steps=result.steps,
                 cost_usd=result.cost_usd,
                 sub_agents=result.sub_agents,
+                depth=result.depth,
             )
         )
         self._left_running += [f"{path[-1]}/{name}" for name in result.still_running]

@@ -19,6 +19,7 @@ from tako.models import (
     Part,
     Principal,
     Role,
+    TextPart,
     VideoPart,
 )
 from tako.orchestrators.history import require_answered
@@ -97,7 +98,12 @@ def principal_of(principal: Principal | None, tenant_id: str | None, user_id: st
         raise InvalidInput("pass principal, or tenant_id and user_id, but not both")
     if principal is not None and not isinstance(principal, Principal):
         raise InvalidInput(f"principal should be a tako.Principal, not {type(principal).__name__}")
-    return principal or Principal(tenant_id=tenant_id or "anonymous", user_id=user_id or "anonymous")
+    if principal is not None:
+        return principal
+    for argument, value in (("tenant_id", tenant_id), ("user_id", user_id)):
+        if value == "":
+            raise InvalidInput(f"{argument} is empty; leave it out if nobody is known")
+    return Principal(tenant_id=tenant_id or "anonymous", user_id=user_id or "anonymous")
 
 
 def system_of(system: Any, instruction: str | None = None) -> Message | None:
@@ -111,6 +117,9 @@ def system_of(system: Any, instruction: str | None = None) -> Message | None:
         message = Message.system(system)
     except InvalidInput as error:
         raise InvalidInput(f"system: {error.message}") from error
+    for part in message.content:
+        if type(part) is not TextPart:
+            raise InvalidInput(f"system should be text or text parts, not {type(part).__name__}")
     return (
         Message.system((*message.content, *Message.system(instruction).content)) if instruction else message
     )

@@ -43,7 +43,7 @@ the owner's; "error" stands only in the partial result of a TakoError.
 
 class SubAgentUsage(Value):
     """What one run of a sub-agent has used; `path` as in SubAgentEvent. Its own sub-agents are counted
-    in `usage`, and listed."""
+    in `usage`, and listed. `depth` is how deep SelfCallers have gone in it."""
 
     path: tuple[str, ...]
     model: str
@@ -51,6 +51,7 @@ class SubAgentUsage(Value):
     steps: int
     cost_usd: float | None = None
     sub_agents: tuple[SubAgentUsage, ...] = ()
+    depth: int = 0
 
 
 @dataclass(slots=True)
@@ -88,9 +89,18 @@ class RunResult(Generic[OutputT]):
     undelivered: tuple[Message, ...] = ()
     run: AgentRun = field(default=cast(Any, None), repr=False, compare=False)
 
+    @property
+    def depth(self) -> int:
+        """How deep SelfCallers have gone, wherever in this run they stand; 0 without any."""
+        return _deepest(self.sub_agents)
+
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= 60 else f"{self.text[:60]}…"
         return (
             f"{type(self).__name__}(text={text!r}, stop_reason={self.stop_reason!r}, steps={self.steps}, "
             f"input_tokens={self.usage.input_tokens}, output_tokens={self.usage.output_tokens})"
         )
+
+
+def _deepest(runs: tuple[SubAgentUsage, ...]) -> int:
+    return max([max(run.depth, _deepest(run.sub_agents)) for run in runs], default=0)

@@ -10,10 +10,10 @@
 
 The depth. The first attempt of the outermost SelfCaller has depth 0, and one at depth `max_depth` is the
 last. Attempts are run on behalf of a principal whose metadata says how deep they stand and what the cap is;
-so a SelfCaller in them, wherever it is, begins at that depth, and the smaller of the two caps holds. The
-depth that an inner SelfCaller has reached is where the one around it goes on: nested directly, all of them
-together make one chain of at most `max_depth` + 1 attempts. One that stands further down (behind a worker,
-or a tool) begins where its attempt stands, and each such branch ends at the cap.
+so a SelfCaller in them, wherever it is, begins at that depth, and the smaller of the two caps holds. How
+deep those in an attempt have gone comes back in its result, through workers, roles, rollouts and tools too,
+and there the one around it goes on. So however they stand in each other, they make chains of at most
+`max_depth` + 1 attempts: one chain, where each has one inner run; several side by side, where it has many.
 
 | the run ends with                      | the result is                                                     |
 |----------------------------------------|-------------------------------------------------------------------|
@@ -284,10 +284,9 @@ class _Revising(Generic[OutputT]):
     # What came of it.
 
     def _book(self, result: RunResult[OutputT]) -> None:
-        self.ledger.add(result.usage, result.cost_usd)
+        self.ledger.add_result(result)
         self.steps += result.steps
-        if isinstance(result, SelfCallerResult):
-            self.depth = max(self.depth, result.depth)
+        self.depth = max(self.depth, result.depth)
         attempt = Attempt(result.text, steps=result.steps, usage=result.usage)
         self.made.append(_Made(attempt, result, _answer_in(result, self.conversation)))
 

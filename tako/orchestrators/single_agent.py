@@ -86,7 +86,7 @@ class SingleAgent(Orchestrator[RunResult[OutputT]], Generic[OutputT]):
         model: str = "",
         system: str | Iterable[Part] | None = None,
         tools: Iterable[Tool | Callable[..., Any]] = (),
-        mcp_servers: Iterable[ServerConfig] = (),
+        mcp_servers: Iterable[ServerConfig] | None = (),
         max_steps: int = 8,
         output_type: type[OutputT] | None = None,
         output_retries: int = 2,
@@ -108,7 +108,7 @@ class SingleAgent(Orchestrator[RunResult[OutputT]], Generic[OutputT]):
         seed: int | None = None,
         metadata: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
-        candidates: Iterable[Provider] = (),
+        candidates: Iterable[Provider] | None = (),
         router: Router | Callable[..., Any] | None = None,
     ) -> None:
         _require_provider(provider)
@@ -175,6 +175,7 @@ class SingleAgent(Orchestrator[RunResult[OutputT]], Generic[OutputT]):
         history: Sequence[Message] = (),
         system: str | Iterable[Part] | None = None,
         thinking: Thinking | None = None,
+        max_tokens: int | None = None,
         remembered: Iterable[Remembered] = (),
         tenant_id: str | None = None,
         user_id: str | None = None,
@@ -182,18 +183,21 @@ class SingleAgent(Orchestrator[RunResult[OutputT]], Generic[OutputT]):
     ) -> AgentRun:
         """A run that has not taken a step, to be stepped by hand or given to run_sync and its kin.
 
-        `remembered` are the decisions of earlier runs: `result.remembered`.
+        `system`, `thinking` and `max_tokens` are in place of the agent's own, for this run; `remembered` are
+        the decisions of earlier runs: `result.remembered`.
         """
         options, changes = self.options, dict[str, Any]()
         if system is not None:
             changes["system"] = system_of(system, self._output_instruction())
         if thinking is not None:
             changes["thinking"] = thinking
+        if max_tokens is not None:
+            changes["max_tokens"] = max_tokens
         owner = principal_of(principal, tenant_id, user_id)
         if owner is not None:
             changes["principal"] = owner
         if changes:
-            options = options.model_copy(update=changes)
+            options = RunOptions(**{**options.__dict__, **changes})
         run = AgentRun(messages_of(prompt), messages_of(history, "history"), options)
         if remembered != ():
             run.remember_all(_remembered(remembered))
@@ -241,22 +245,23 @@ class SingleAgent(Orchestrator[RunResult[OutputT]], Generic[OutputT]):
 
 
 def _casting(
-    provider: Provider, candidates: Iterable[Provider], router: object, model: str
+    provider: Provider, candidates: Iterable[Provider] | None, router: object, model: str
 ) -> Casting | None:
     """Who is chosen among, if anybody is; raises InvalidInput."""
-    if candidates == () and router is None:
+    others = () if candidates is None else candidates
+    if others == () and router is None:
         return None
     from tako.orchestrators.casting.casting import casting_among  # it needs agents
 
-    casting = casting_among(provider, candidates, router)
+    casting = casting_among(provider, others, router)
     if casting is not None and model:
         raise InvalidInput("model is the provider's alone; with candidates, each provider has its own")
     return casting
 
 
-def _servers(servers: Iterable[ServerConfig]) -> tuple[ServerConfig, ...]:
+def _servers(servers: Iterable[ServerConfig] | None) -> tuple[ServerConfig, ...]:
     """The servers, checked; raises InvalidInput."""
-    if servers == ():
+    if servers is None or servers == ():
         return ()
     from tako.mcp.config import ServerConfig  # an agent without servers needs no MCP
 

@@ -53,6 +53,7 @@ class Snapshot(Value):
     options: RunOptions
     messages: tuple[Message, ...] = ()
     history_size: int = 0
+    prompt_end: int = Field(default=0, ge=0)
     view: tuple[Message, ...] | None = None
     state: State
     step: int = Field(default=0, ge=0)
@@ -79,6 +80,7 @@ class Snapshot(Value):
         ids = {call.id for call in self.calls}
         return (
             0 <= self.history_size <= len(self.messages)
+            and self.prompt_end <= len(self.messages)
             and self.calls == (() if last is None else last.tool_calls)
             and len(ids) == len(self.calls)
             and bool(self.calls) == (self.state == "calling" or bool(self.pending))

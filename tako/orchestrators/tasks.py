@@ -8,7 +8,6 @@
 | choice_task | a router's choice        | the conversation and the candidates     | RoutingDecision  |
 | score_task  | a verifier's judgement   | the answer, and what it answers         | a Score          |
 | value_task  | anything that gives JSON | what its caller says                    | that JSON        |
-| LIVE        | what is never kept       |                                         | what it gives    |
 
 They are made only where a journal is kept, and none of them does anything. A piece of work may run once,
 or not at all; so what it changes besides giving its result belongs behind it, and not into it.
@@ -17,7 +16,7 @@ or not at all; so what it changes besides giving its result belongs behind it, a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tako.effects import Task
 from tako.events import AssistantMedia, AssistantText, AssistantThinking, AssistantThinkingBlock, OrchEvent
@@ -34,7 +33,7 @@ from tako.models import (
     Value,
     VideoPart,
 )
-from tako.orchestrators.decisions import Answered, BoundDecision, Decision
+from tako.orchestrators.decisions import BoundDecision
 from tako.orchestrators.place import Show
 from tako.providers.base import Provider
 
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from tako.verifiers.base import Candidate
 
 __all__ = [
-    "LIVE",
     "choice_task",
     "model_task",
     "ruling_task",
@@ -52,9 +50,6 @@ __all__ = [
     "tool_task",
     "value_task",
 ]
-
-LIVE: Final = Task("live", lambda: None)
-"""What connects to others, say: it is done in each process, and none of its effects counts as a place."""
 
 
 def model_task(provider: Provider, request: ChatRequest, step: int, show: Show | None = None) -> Task:
@@ -84,7 +79,7 @@ def ruling_task(call: ToolCallPart, path: tuple[str, ...] = ()) -> Task:
     return Task(
         "approval",
         lambda: {"tool": call.name, "arguments": call.args, "path": list(path)},
-        _ruling,
+        _dumped,
         lambda kept: BoundDecision.model_validate({"decision": kept, "digest": ""}).decision,
     )
 
@@ -143,14 +138,6 @@ def shown(step: int, message: Message) -> list[OrchEvent]:
 def _dumped(value: Value) -> Any:
     """As JSON, with every None: the arguments of a call may be null."""
     return value.model_dump(mode="json")
-
-
-def _ruling(decision: Decision) -> Any:
-    """A pattern is a text, and no pattern is none."""
-    told = _dumped(decision)
-    if not isinstance(decision, Answered) and isinstance(decision.remember, bool):
-        told["remember"] = decision.remember
-    return told
 
 
 def _asked(value: Value) -> dict[str, Any]:

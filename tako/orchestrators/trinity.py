@@ -30,7 +30,7 @@ from tako.models import Role as MessageRole
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.approval import Approve, NeedsApproval
 from tako.orchestrators.base import Orchestrator, Prompt
-from tako.orchestrators.casting.casting import Cast, Casting, Kind, Speaker
+from tako.orchestrators.casting.casting import Casting, Kind, Scene, Speaker
 from tako.orchestrators.place import Place
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.single_agent import SingleAgent
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tako.mcp.config import ServerConfig
     from tako.orchestrators.snapshot import SealingKey
 
-__all__ = ["Role", "Trinity", "TurnTaking", "thinker_worker_verifier"]
+__all__ = ["Role", "Scene", "Trinity", "TurnTaking", "thinker_worker_verifier"]
 
 THINKER = (
     "You are the thinker of this conversation. Do not answer the task. Look at what was asked and at all "
@@ -102,7 +102,7 @@ class TurnTaking(Router):
         return "<TurnTaking>"
 
     def choose_flow(self, situation: Situation) -> Flow[RoutingDecision]:
-        last = situation.spoken[-1] if isinstance(situation, Cast) and situation.spoken else None
+        last = situation.spoken[-1] if isinstance(situation, Scene) and situation.spoken else None
         if last is None:
             place, reason = situation.step - 1, "begins"
         elif situation.messages and situation.messages[-1].role is MessageRole.TOOL:
@@ -188,11 +188,7 @@ class Trinity(Orchestrator[RunResult[None]]):
             metadata=metadata,
             extra=extra,
         )
-        if not casting.providers and (len(agent.tools) or agent.equipment.servers):
-            raise InvalidInput(
-                "tools and mcp_servers are for roles that are providers, and there is none; give them to the "
-                "orchestrators"
-            )
+        casting.require_heard(agent.options, agent.equipment)
         agent.equipment = replace(agent.equipment, casting=casting)
         self._agent = agent  # a run of several speakers is one of an agent that has a casting
         self.casting = casting
@@ -231,7 +227,7 @@ class Trinity(Orchestrator[RunResult[None]]):
         return self._agent.load(text, key)
 
     def perform(self, prompt: Prompt, place: Place, **options: Any) -> Flow[RunResult[None]]:
-        """The run as a flow; `options` are those of SingleAgent.perform: those of `start`, and `steering`."""
+        """The run as a flow; `options` are those of `start`, `steering` is the user's handle."""
         return self._agent.perform(prompt, place, **options)
 
 

@@ -10,7 +10,7 @@ in the choice.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ class Situation:
     """How often a model will have been asked in this run, with the call that the choice is for."""
 
     def __post_init__(self) -> None:
-        if not self.candidates or isinstance(self.candidates, str):
+        names = self.candidates
+        if not isinstance(names, Sequence) or isinstance(names, str) or not names or not _are_texts(names):
             raise InvalidInput("candidates should be a list of names, with one at least to choose from")
 
     @property
@@ -85,7 +86,13 @@ class Router(ABC):
         return await _adapters.run_async(self.choose_flow(situation), cancel)
 
 
+def _are_texts(names: Iterable[object]) -> bool:
+    return not [name for name in names if not isinstance(name, str)]
+
+
 def _situation(prompt: str, candidates: Sequence[str]) -> Situation:
     """What there is to choose for a prompt by itself; raises InvalidInput."""
-    names = candidates if isinstance(candidates, str) else tuple(candidates)
-    return Situation((Message.user(prompt),), names)  # type: ignore[arg-type]  # it refuses a text
+    if not isinstance(prompt, str):
+        raise InvalidInput(f"prompt should be text, not {type(prompt).__name__}")
+    is_list = isinstance(candidates, Iterable) and not isinstance(candidates, str)
+    return Situation((Message.user(prompt),), tuple(candidates) if is_list else ())

@@ -21,11 +21,11 @@ features make anything infinite of them. Any other text is InvalidInput, whateve
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import mul
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
@@ -39,6 +39,7 @@ VERSION: Final = 1
 MOST_LAYERS, MOST_OUTPUTS, MOST_WEIGHTS = 16, 4096, 1_000_000
 LARGEST: Final = 1e6
 """What a weight may be at most: (4096 * 1e6) to the power of sixteen layers is still a number."""
+BOUNDS: Final = "numbers from -1e6 to 1e6 alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ class RouterModel:
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("layers", "labels"):
+            value = getattr(self, name)
+            if not isinstance(value, Iterable) or isinstance(value, str):
+                raise _wrong(f"{name} should be a list, not {type(value).__name__}")
+            object.__setattr__(self, name, tuple(value))
         if not 0 < len(self.layers) <= MOST_LAYERS:
             raise _wrong(f"layers should be 1 to {MOST_LAYERS}, not {len(self.layers)}")
         size = FEATURE_DIM
@@ -78,7 +84,7 @@ class RouterModel:
             return
         if len(self.labels) != size:
             raise _wrong(f"labels are {len(self.labels)}, and the last layer has {size} outputs")
-        if not all(isinstance(label, str) and label for label in self.labels):
+        if not all(map(_is_name, self.labels)):
             raise _wrong("labels should be names of candidates")
         if len(set(self.labels)) < size:
             raise _wrong("labels has a name twice")
@@ -92,6 +98,8 @@ class RouterModel:
         """How much speaks for each candidate; raises InvalidInput for anything but sixteen numbers."""
         if len(features) != FEATURE_DIM:
             raise InvalidInput(f"features should be {FEATURE_DIM} numbers, not {len(features)}")
+        if not _are_small(features):
+            raise InvalidInput(f"features should be {BOUNDS}")
         values = list(features)
         for layer in self.layers[:-1]:
             values = [value if value > 0 else 0.0 for value in layer.outputs(values)]
@@ -145,29 +153,39 @@ def _layer(data: Any, place: str) -> Layer:
         raise _wrong(f"{place}: weights should be a list of rows, one for each output")
     if not isinstance(biases, list):
         raise _wrong(f"{place}: biases should be a list of numbers")
-    rows = [_numbers(row, f"{place}: weights[{number}]") for number, row in enumerate(weights)]
-    return Layer(tuple(rows), _numbers(biases, f"{place}: biases"))
+    return Layer(tuple(map(tuple, weights)), tuple(biases))
 
 
-def _numbers(values: list[Any], place: str) -> tuple[float, ...]:
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
-            raise _wrong(f"{place} should hold numbers from {-LARGEST:.0e} to {LARGEST:.0e} alone")
-    return tuple([float(value) for value in values])
-
-
-def _check(layer: Layer, inputs: int, place: str) -> None:
+def _check(layer: object, inputs: int, place: str) -> None:
+    """The size before the numbers: what is far too large is refused quickly. Raises InvalidInput."""
+    if not isinstance(layer, Layer):
+        raise _wrong(f"{place} should be a Layer, not {type(layer).__name__}")
     outputs = len(layer.biases)
     if not 0 < outputs <= MOST_OUTPUTS:
         raise _wrong(f"{place} should have 1 to {MOST_OUTPUTS} outputs, not {outputs}")
     if len(layer.weights) != outputs:
         raise _wrong(f"{place} has {len(layer.weights)} rows of weights and {outputs} biases")
-    for row in (layer.biases, *layer.weights):
-        if not all(abs(value) <= LARGEST for value in row):  # NaN is not
-            raise _wrong(f"{place} should hold numbers from {-LARGEST:.0e} to {LARGEST:.0e} alone")
     for number, row in enumerate(layer.weights):
         if len(row) != inputs:
             raise _wrong(f"{place}: weights[{number}] should have {inputs} numbers, not {len(row)}")
+    if not _are_small(layer.biases):
+        raise _wrong(f"{place}: biases should hold {BOUNDS}")
+    for number, row in enumerate(layer.weights):
+        if not _are_small(row):
+            raise _wrong(f"{place}: weights[{number}] should hold {BOUNDS}")
+
+
+def _are_small(values: Iterable[object]) -> bool:
+    """Whether they are numbers, none of them too large; True is none, and NaN is not small."""
+    kinds = set(map(type, values))
+    return all(issubclass(kind, int | float) and kind is not bool for kind in kinds) and all(
+        map(LARGEST.__ge__, map(abs, cast("Iterable[float]", values)))
+    )
+
+
+def _is_name(label: object) -> bool:
+    """Whether it is text that a file can hold."""
+    return isinstance(label, str) and label != "" and label.encode(errors="ignore").decode() == label
 
 
 def _wrong(what: str) -> InvalidInput:

@@ -12,7 +12,8 @@ __all__ = ["ModelFile", "Path", "path_text"]
 
 Path: TypeAlias = str | os.PathLike[str]
 
-MOST_OF_A_FILE: Final = 64 * 1024 * 1024
+MOST_OF_A_FILE: Final = 32 * 1024 * 1024
+"""The largest model takes about 25 MiB, if each of its weights has seventeen digits."""
 
 
 class ModelFile:

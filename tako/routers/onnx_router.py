@@ -11,7 +11,7 @@ file read and the network run in blocking functions, which are reached through t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -45,8 +45,10 @@ class OnnxRouter(Router):
         if isinstance(labels, str) or not isinstance(labels, Iterable | None):
             raise InvalidInput("OnnxRouter: labels should be a list of names")
         self._labels = None if labels is None else tuple(labels)
-        if not all(isinstance(label, str) and label for label in self._labels or ()):
-            raise InvalidInput("OnnxRouter: labels should be names of candidates, none of them empty")
+        if self._labels is not None and not _are_names(self._labels):
+            raise InvalidInput(
+                "OnnxRouter: labels should be names of candidates, none of them empty and none there twice"
+            )
         self._session: Any = None
 
     def __repr__(self) -> str:
@@ -74,25 +76,35 @@ class OnnxRouter(Router):
                 f"the model {self.path} cannot be used: it should take {INPUT} as "
                 f"float32[1,{FEATURE_DIM}] and give {OUTPUT} as float32[1,K] ({error})"
             ) from error
-        labels = _labels(self._session) if self._labels is None else self._labels
+        labels = _labels(self._session, self.path) if self._labels is None else self._labels
         if labels and len(logits) != len(labels):
             raise InvalidInput(
                 f"OnnxRouter: labels are {len(labels)}, and {self.path} has {len(logits)} outputs"
             )
         if not logits or not all(map(math.isfinite, logits)):
-            raise InvalidInput(f"the model {self.path} gave {logits}, and no finite numbers")
+            raise InvalidInput(f"the model {self.path} gave {logits[:3]}..., which are no finite numbers")
         return logits, labels
 
 
-def _labels(session: Any) -> tuple[str, ...]:
-    """The labels in the file's metadata; none if there is nothing of the kind."""
+def _labels(session: Any, path: str) -> tuple[str, ...]:
+    """The labels in the file's metadata, none if it says nothing; raises InvalidInput for anything else."""
+    told = session.get_modelmeta().custom_metadata_map.get(LABELS)
+    if told is None:
+        return ()
     try:
-        labels = from_json(session.get_modelmeta().custom_metadata_map[LABELS])
-    except (KeyError, ValueError):
-        return ()
-    if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
-        return ()
+        labels = from_json(told)
+    except ValueError:
+        labels = None
+    if not isinstance(labels, list) or not _are_names(labels):
+        raise InvalidInput(
+            f"the model {path} has {LABELS!r} among its metadata that are no JSON list of different names; "
+            "say with labels=[...] who its outputs are for"
+        )
     return tuple(labels)
+
+
+def _are_names(labels: Sequence[object]) -> bool:
+    return all(isinstance(label, str) and label for label in labels) and len(set(labels)) == len(labels)
 
 
 def _open(path: str) -> Any:

@@ -40,7 +40,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import JsonValue
-from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_jsonable_python
+from pydantic_core import (
+    CoreSchema,
+    PydanticSerializationError,
+    PydanticSerializationUnexpectedValue,
+    core_schema,
+    to_jsonable_python,
+)
 
 from tako.errors import InvalidInput
 
@@ -175,8 +181,17 @@ class CallPattern:
         return core_schema.no_info_plain_validator_function(
             cls.of,
             json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.to_string_ser_schema(),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _text_of, return_schema=core_schema.str_schema(), when_used="json"
+            ),
         )
+
+
+def _text_of(pattern: object) -> str:
+    """What a pattern is in JSON; anything else, as a bool beside it in a union, is not dumped as one."""
+    if not isinstance(pattern, CallPattern):
+        raise PydanticSerializationUnexpectedValue(f"no pattern, but {type(pattern).__name__}")
+    return pattern.text
 
 
 class _Glob:

@@ -42,7 +42,13 @@ def _rollouts(paths: Sequence[str], journals: Sequence[str]) -> list[Rollout]:
     if not paths and not journals:
         raise InvalidInput("say what to train on: --rollouts FILE, or --journal FILE")
     found = [one for path in paths for one in rollouts_of_lines(read_file(path), path)]
-    return found + rollouts_from_journals(journals)
+    found += rollouts_from_journals(journals)
+    if not found:
+        raise InvalidInput(
+            f"there is nothing to learn from in {', '.join([*paths, *journals])}; of a journal those choices "
+            "of a router count that a score of at least 0.5 comes after"
+        )
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Final
 
 from tako.errors import InvalidInput
@@ -31,8 +32,13 @@ def write_file(path: Path, data: bytes) -> None:
     name = path_text(path)
     fresh = f"{name}.{os.getpid()}.new"
     try:
-        with open(fresh, "wb") as file:
-            file.write(data)
-        os.replace(fresh, name)
+        try:
+            with open(fresh, "wb") as file:
+                file.write(data)
+            os.replace(fresh, name)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(fresh)
+            raise
     except OSError as error:
         raise InvalidInput(f"{name} cannot be written: {error.strerror}") from error

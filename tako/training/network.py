@@ -8,111 +8,158 @@
 | the loss    | cross-entropy: minus the logarithm of the right class's share                             |
 | a step      | the mean gradient of a batch, times the learning rate, is taken off                       |
 
-Invariants. The same seed and the same rollouts in the same order give the same network. Texts are sparse:
-most of their features are zero, and cost nothing. What is left is done to whole columns of weights, because
-a list comprehension over two lists is about the fastest thing that Python does with numbers.
+Invariants. The same seed and the same rollouts in the same order give the same network. What is saved is
+work, and nothing of what is learned: a feature that a text has not costs nothing on the way up; a hidden
+unit that no text of a batch reaches is not touched by it; and one that no text of a whole epoch has reached
+has not been changed by it either, so that nothing will ever reach it: it is left out from then on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import compress
 from operator import add, mul
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from tako.chance import Chance
 from tako.routers.features import FEATURE_DIM
 from tako.routers.model import Layer, RouterModel, softmax
 
-__all__ = ["Network"]
+__all__ = ["Network", "Text"]
 
-Row = list[float]
-Sparse: TypeAlias = list[tuple[int, float]]
+Floats: TypeAlias = Sequence[float]
 
 
-def sparse(features: Sequence[float]) -> Sparse:
-    """The features that are not zero, with their places."""
-    return [(place, value) for place, value in enumerate(features) if value]
+class Text(NamedTuple):
+    """The features of a text, and those of them that are not zero, with their places."""
+
+    features: Floats
+    present: list[tuple[int, float]]
+
+    @classmethod
+    def of(cls, features: Floats) -> Text:
+        return cls(features, [(place, value) for place, value in enumerate(features) if value])
 
 
 class Network:
-    """Weights that change: of each feature a column for the hidden units, of each class a row of them."""
+    """Weights that change: of each hidden unit those of its features, and what it counts for each class."""
 
-    __slots__ = ("_inner", "_inner_bias", "_outer", "_outer_bias")
+    __slots__ = ("_awake", "_inner", "_inner_bias", "_outer", "_outer_bias", "_reached")
 
     def __init__(self, hidden: int, classes: int, chance: Chance) -> None:
-        self._inner = _drawn(FEATURE_DIM, hidden, chance)
-        self._outer = _drawn(classes, hidden, chance)
-        self._inner_bias = [0.0] * hidden
-        self._outer_bias = [0.0] * classes
+        inner, outer = _drawn(FEATURE_DIM, hidden, chance), _drawn(classes, hidden, chance)
+        self._become(_turned(inner, hidden), _turned(outer, hidden), [0.0] * hidden, [0.0] * classes)
 
     @classmethod
     def of(cls, model: RouterModel) -> Network:
         """The network of a model with two layers, to go on from."""
-        network = cls.__new__(cls)
         inner, outer = model.layers
-        network._inner = [list(column) for column in zip(*inner.weights, strict=True)]
-        network._outer = [list(row) for row in outer.weights]
-        network._inner_bias, network._outer_bias = list(inner.biases), list(outer.biases)
+        network = cls.__new__(cls)
+        counts = _turned(outer.weights, len(inner.biases))
+        network._become(list(inner.weights), counts, list(inner.biases), list(outer.biases))
         return network
+
+    def _become(
+        self, inner: list[Floats], outer: list[Floats], inner_bias: list[float], outer_bias: list[float]
+    ) -> None:
+        self._inner, self._inner_bias = inner, inner_bias
+        self._outer, self._outer_bias = outer, outer_bias
+        self._awake = list(range(len(inner)))
+        """The hidden units that something may still reach."""
+        self._reached: set[int] = set()
+        """Those of them that something has reached in this epoch."""
 
     def model(self, labels: Sequence[str] = ()) -> RouterModel:
         """What it has learned; raises InvalidInput if its numbers have grown out of all bounds."""
-        inner = Layer(tuple(zip(*self._inner, strict=True)), tuple(self._inner_bias))
-        outer = Layer(tuple(map(tuple, self._outer)), tuple(self._outer_bias))
+        inner = Layer(tuple(map(tuple, self._inner)), tuple(self._inner_bias))
+        outer = Layer(tuple(zip(*self._outer, strict=True)), tuple(self._outer_bias))
         return RouterModel((inner, outer), tuple(labels))
 
-    def learn(self, batch: Sequence[Sparse], labels: Sequence[int], rate: float) -> float:
+    def learn(self, batch: Sequence[Text], labels: Sequence[int], rate: float) -> float:
         """Take one step; gives the loss of the batch as it was before, summed over its texts."""
-        hidden, loss = len(self._inner_bias), 0.0
-        inner = [[0.0] * hidden for _ in self._inner]
-        outer = [[0.0] * hidden for _ in self._outer]
-        inner_bias, outer_bias = [0.0] * hidden, [0.0] * len(outer)
-        for features, label in zip(batch, labels, strict=True):
-            active = self._hidden(features)
-            errors = self._shares(active)
-            loss -= math.log(max(errors[label], SMALLEST))
-            errors[label] -= 1.0  # by how much the share of each class is too large
-            slopes = [0.0] * hidden
-            for place, error in enumerate(errors):
-                outer[place] = _sum(outer[place], error, active)
-                slopes = _sum(slopes, error, self._outer[place])
-            slopes = [slope if value else 0.0 for slope, value in zip(slopes, active, strict=True)]
-            for place, value in features:
-                inner[place] = _sum(inner[place], value, slopes)
-            inner_bias = _sum(inner_bias, 1.0, slopes)
-            outer_bias = _sum(outer_bias, 1.0, errors)
-        step = -rate / len(batch)
-        self._inner = [_sum(row, step, change) for row, change in zip(self._inner, inner, strict=True)]
-        self._outer = [_sum(row, step, change) for row, change in zip(self._outer, outer, strict=True)]
-        self._inner_bias = _sum(self._inner_bias, step, inner_bias)
-        self._outer_bias = _sum(self._outer_bias, step, outer_bias)
+        active = self._hidden(batch)
+        classes = _turned([self._outer[place] for place in self._awake], len(self._outer_bias))
+        errors, loss = list[Floats](), 0.0
+        for values, label in zip(active, labels, strict=True):
+            shares = softmax(
+                [
+                    sum(map(mul, row, values)) + bias
+                    for row, bias in zip(classes, self._outer_bias, strict=True)
+                ]
+            )
+            loss -= math.log(max(shares[label], SMALLEST))
+            shares[label] -= 1.0
+            errors.append(shares)  # by how much the share of each class is too large
+        self._step(batch, active, errors, -rate / len(batch))
         return loss
 
-    def _hidden(self, features: Sparse) -> Row:
-        """What each hidden unit gives for a text."""
-        sums = self._inner_bias
-        for place, value in features:
-            sums = _sum(sums, value, self._inner[place])
-        return [each if each > 0 else 0.0 for each in sums]
+    def end_epoch(self) -> None:
+        """All texts have been learned from once: what none of them has reached is left out from here on."""
+        self._awake = [place for place in self._awake if place in self._reached]
+        self._reached.clear()
 
-    def _shares(self, active: Row) -> Row:
-        rows = zip(self._outer, self._outer_bias, strict=True)
-        return softmax([sum(map(mul, row, active)) + bias for row, bias in rows])
+    def _hidden(self, batch: Sequence[Text]) -> list[Floats]:
+        """What each unit that is awake gives for each text."""
+        columns = _turned([self._inner[place] for place in self._awake], FEATURE_DIM)
+        biases = [self._inner_bias[place] for place in self._awake]
+        found = list[Floats]()
+        for text in batch:
+            sums: Floats = biases
+            for place, value in text.present:
+                sums = _sum(sums, value, columns[place])
+            found.append([each if each > 0 else 0.0 for each in sums])
+        return found
+
+    def _step(
+        self, batch: Sequence[Text], active: Sequence[Floats], errors: Sequence[Floats], step: float
+    ) -> None:
+        """Move each weight by so much of what it has added to the errors."""
+        features = _turned([text.features for text in batch], FEATURE_DIM)
+        flags = [set(each) <= FLAG for each in features]
+        of_class = _turned(errors, len(self._outer_bias))
+        for place, values in zip(self._awake, zip(*active, strict=True), strict=True):
+            if not any(values):
+                continue
+            self._reached.add(place)
+            counts = self._outer[place]
+            slopes = [
+                sum(map(mul, counts, error)) if value else 0.0
+                for value, error in zip(values, errors, strict=True)
+            ]
+            self._outer[place] = [
+                weight + step * sum(map(mul, values, each))
+                for weight, each in zip(counts, of_class, strict=True)
+            ]
+            self._inner[place] = [
+                weight + step * sum(compress(slopes, each) if is_flag else map(mul, slopes, each))
+                for weight, each, is_flag in zip(self._inner[place], features, flags, strict=True)
+            ]
+            self._inner_bias[place] += step * sum(slopes)
+        self._outer_bias = [
+            bias + step * sum(each) for bias, each in zip(self._outer_bias, of_class, strict=True)
+        ]
 
 
-def _sum(row: Row, factor: float, other: Row) -> Row:
-    """The row, and so many times the other; half of all features are 1, for which there is a shorter way."""
-    if factor == 1.0:
-        return list(map(add, row, other))
-    return [mine + factor * theirs for mine, theirs in zip(row, other)]  # noqa: B905 - the hot path
-
-
+FLAG: Final = frozenset((0.0, 1.0))
+"""Most features are there or not: what comes of them is a sum of some, and not of products."""
 SMALLEST: Final = 1e-300
 """What is taken for the share of a class that has none, whose logarithm would have no end."""
 
 
-def _drawn(rows: int, columns: int, chance: Chance) -> list[Row]:
+def _turned(rows: Sequence[Floats], width: int) -> list[Floats]:
+    """The columns of rows of that width; of no rows they are empty."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _sum(row: Floats, factor: float, other: Floats) -> Floats:
+    """The row, and so many times the other; half of all features are 1, for which there is a shorter way."""
+    if factor == 1.0:
+        return list(map(add, row, other))
+    return [mine + factor * theirs for mine, theirs in zip(row, other)]  # noqa: B905
+
+
+def _drawn(rows: int, columns: int, chance: Chance) -> list[list[float]]:
     """Weights at the start."""
     scale = math.sqrt(2 / (rows + columns))
     return [[scale * _normal(chance) for _ in range(columns)] for _ in range(rows)]

@@ -36,6 +36,8 @@ class Rollout:
             raise InvalidInput(f"label should be the place of a candidate, from 0, not {self.label!r}")
         if not 0 <= self.label < MOST_CLASSES:
             raise InvalidInput(f"label should be from 0 to {MOST_CLASSES - 1}, not {self.label}")
+        if not isinstance(self.features, Iterable):
+            raise InvalidInput(f"features should be numbers, not {type(self.features).__name__}")
         object.__setattr__(self, "features", tuple(self.features))
         if self.features and len(self.features) != FEATURE_DIM:
             raise InvalidInput(f"features should be {FEATURE_DIM} numbers, not {len(self.features)}")
@@ -51,15 +53,20 @@ class Rollout:
 
 def label_from_scores(scores: Sequence[float]) -> int:
     """The place of the highest score, the first of several; raises InvalidInput for none, and for NaN."""
+    if not isinstance(scores, Sequence) or isinstance(scores, str | bytes):
+        raise InvalidInput(f"scores should be a list of numbers, not {type(scores).__name__}")
     if not scores:
         raise InvalidInput("scores is empty; there is nobody who could be the best")
-    if any(score != score for score in scores):
-        raise InvalidInput("scores should be numbers, and one of them is NaN")
+    for score in scores:
+        if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
+            raise InvalidInput(f"scores should be numbers, and one of them is {score!r}")
     return max(range(len(scores)), key=scores.__getitem__)
 
 
 def rollouts_of_lines(data: bytes, name: str = "rollouts") -> list[Rollout]:
     """The rollouts in lines of JSON; raises InvalidInput that names the line."""
+    if not isinstance(data, bytes):
+        raise InvalidInput(f"data should be bytes, not {type(data).__name__}")
     found = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
@@ -79,5 +86,6 @@ def rollouts_of_lines(data: bytes, name: str = "rollouts") -> list[Rollout]:
 
 
 def to_lines(rollouts: Iterable[Rollout]) -> bytes:
-    """The rollouts as lines of JSON."""
-    return b"".join([to_json({"prompt": one.prompt, "label": one.label}) + b"\n" for one in rollouts])
+    """The rollouts as lines of JSON; half of a surrogate pair, which no file can hold, becomes a "?"."""
+    lines = [{"prompt": one.prompt.encode(errors="replace"), "label": one.label} for one in rollouts]
+    return b"".join([to_json(line) + b"\n" for line in lines])

@@ -23,7 +23,7 @@ from tako.routers.features import featurise_text
 from tako.routers.model import MOST_OUTPUTS, MOST_WEIGHTS, RouterModel
 from tako.routers.model_file import Path, path_text
 from tako.training.files import read_file, write_file
-from tako.training.network import Network, sparse
+from tako.training.network import Network, Text
 from tako.training.onnx_file import onnx_bytes
 from tako.training.rollout import Rollout, rollouts_of_lines
 
@@ -37,14 +37,15 @@ START, ORDER = 1, 2
 class TrinityTrainer:
     """Trains a network of one hidden layer.
 
-    hidden      units in the hidden layer
+    hidden      units in the hidden layer; with `weights` as many as those have
     epochs      how often each rollout is learned from
     lr          the learning rate
     batch_size  how many rollouts make a step
     seed        of the weights at the start, and of the order of the rollouts
     weights     a model of an earlier training to go on from, in place of a new one
     n_classes   how many candidates there are; as many as the labels say, if it is 0
-    labels      the names of the candidates, which the model is to know them by
+    labels      the names of the candidates, which the model is to know them by; those of `weights`, if they
+                have any
 
     Raises InvalidInput that names the argument.
     """
@@ -83,14 +84,14 @@ class TrinityTrainer:
 
     def fit(self, rollouts: Iterable[Rollout]) -> TrinityTrainer:
         """Learn, and return itself; raises InvalidInput for rollouts that nothing can be learned from."""
-        found = list(rollouts)
+        found = list(rollouts) if isinstance(rollouts, Iterable) else [rollouts]
         classes = self._classes(found)
         if self.hidden * classes > MOST_WEIGHTS:
             raise InvalidInput(
                 f"hidden is {self.hidden}, and there are {classes} classes: that is more than {MOST_WEIGHTS} "
                 "weights; take a smaller hidden"
             )
-        features = [sparse(one.features or featurise_text(one.prompt)) for one in found]
+        texts = [Text.of(one.features or featurise_text(one.prompt)) for one in found]
         labels = [one.label for one in found]
         start = self.weights
         if start is not None and start.outputs != classes:
@@ -106,7 +107,8 @@ class TrinityTrainer:
                 loss = 0.0
                 for first in range(0, len(order), self.batch_size):
                     batch = order[first : first + self.batch_size]
-                    loss += network.learn([features[n] for n in batch], [labels[n] for n in batch], self.lr)
+                    loss += network.learn([texts[n] for n in batch], [labels[n] for n in batch], self.lr)
+                network.end_epoch()
             model = network.model(self.labels)
         except (InvalidInput, OverflowError, ValueError) as error:
             raise InvalidInput(
@@ -152,7 +154,12 @@ class TrinityTrainer:
             raise InvalidInput(f"weights should be a RouterModel, not {type(start).__name__}")
         if len(start.layers) != 2:
             raise InvalidInput(f"weights should be a model of two layers, not {len(start.layers)}")
-        self.labels = self.labels or start.labels
+        if self.labels and start.labels and self.labels != start.labels:
+            raise InvalidInput(
+                f"labels are {', '.join(self.labels)}, and weights are for {', '.join(start.labels)}; leave "
+                "labels away to go on with these"
+            )
+        self.labels, self.hidden = self.labels or start.labels, len(start.layers[0].biases)
         return start
 
     def _classes(self, rollouts: Sequence[Rollout]) -> int:

@@ -30,7 +30,7 @@ from tako.effects import Call, Flow
 from tako.errors import InvalidInput, TakoError
 from tako.verifiers.base import Candidate, Score, Verifier
 
-__all__ = ["Function", "verifier_of"]
+__all__ = ["Function", "score_of", "verifier_of"]
 
 
 class Function(Verifier):
@@ -57,7 +57,7 @@ class Function(Verifier):
             raise TakoError(
                 f"the verifier {self.name} raised {type(error).__name__}: {error}", phase="verifier"
             ) from error
-        return _score_of(value, self.name)
+        return score_of(value, f"the verifier {self.name}")
 
 
 def verifier_of(value: object, argument: str = "verifier") -> Verifier:
@@ -124,8 +124,8 @@ def _task_and_text(candidate: Candidate) -> tuple[Any, ...]:
     return (candidate.task, candidate.text)
 
 
-def _score_of(value: object, name: str) -> Score:
-    """The score in what a function gave; raises InvalidInput that says what it gave instead."""
+def score_of(value: object, who: str) -> Score:
+    """The score in what a function gave; raises InvalidInput that says who gave what instead."""
     if isinstance(value, Score):
         return value
     reason = ""
@@ -134,11 +134,11 @@ def _score_of(value: object, name: str) -> Score:
     number = _number(value)
     if number is None:
         raise InvalidInput(
-            f"the verifier {name} gave {_shown(value)}; it should give a number from 0 to 1, True or False, "
+            f"{who} gave {_shown(value)}; it should give a number from 0 to 1, True or False, "
             "a Score, or a pair of one of these numbers and a reason"
         )
     if not 0 <= number <= 1:  # NaN is not either
-        raise InvalidInput(f"the verifier {name} gave {_shown(value)}; a score is a number from 0 to 1")
+        raise InvalidInput(f"{who} gave {_shown(value)}; a score is a number from 0 to 1")
     return Score(value=number, reason=reason)
 
 

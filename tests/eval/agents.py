@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from tako import SingleAgent
 from tako.eval import Task
@@ -36,3 +37,14 @@ def dies(prompt: str) -> str:
 def whose(prompt: str) -> str:
     """The process that answers."""
     return str(os.getpid())
+
+
+def interrupts(prompt: str) -> str:
+    """Somebody presses Ctrl-C in the middle."""
+    if prompt == "say b":
+        os.kill(os.getpid(), signal.SIGINT)
+    return prompt.removeprefix("say ")
+
+
+def broken() -> SingleAgent:
+    raise KeyError("OPENAI_API_KEY")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tako.errors import InvalidInput
-from tako.eval import EvalReport, cli, load_jsonl
+from tako.eval import EvalReport, as_html, cli, load_jsonl
 
 AGENT = "tests.eval.agents:make_agent()"
 
@@ -56,6 +57,10 @@ def test_both_reports_are_written_and_a_share_can_be_asked_for(
         (["--orch", AGENT, "--dataset", "unheard_of"], "unknown dataset 'unheard_of'"),
         (["--orch", AGENT, "--dataset", "missing.jsonl"], "missing.jsonl: No such file"),
         (["--orch", AGENT, "--k", "0"], "k should be a whole number"),
+        (["--orch", "tests.eval.agents:broken()"], "could not be made: KeyError: 'OPENAI_API_KEY'"),
+        (["--orch", AGENT, "--out", "nowhere/at/all.json"], "there is no folder 'nowhere/at'"),
+        (["--orch", AGENT, "--out", "report.pdf"], "as .json or .html, and not as 'report.pdf'"),
+        (["--orch", AGENT, "--fail-under", "90"], "should be a share from 0 to 1, not 90"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
@@ -66,6 +71,26 @@ def test_what_is_wrong_is_said_in_one_line(
     assert said.startswith("tako.eval: ")
     assert words in said
     assert said.count("\n") == 1
+
+
+def test_ctrl_c_ends_with_a_report_on_what_was_done(tasks: Path, tmp_path: Path) -> None:
+    out, before = tmp_path / "report.json", signal.getsignal(signal.SIGINT)
+    arguments = ["--dataset", str(tasks), "--attempts", "50", "--concurrency", "1", "--out", str(out)]
+    assert cli(["--orch", "tests.eval.agents:interrupts", "--quiet", *arguments]) == 130
+    report = EvalReport.model_validate_json(out.read_text())
+    assert 50 <= report.total_attempts < report.planned_attempts == 100
+    assert report.task_results[0].passes == 50
+    assert "it was cancelled" in as_html(report)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_file_from_windows_is_read_and_an_empty_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"id": "a", "prompt": "p"}\r\n\r\n')
+    assert [task.id for task in load_jsonl(file).tasks] == ["a"]
+    file.write_bytes(b"\n\n")
+    with pytest.raises(InvalidInput, match="has no tasks"):
+        load_jsonl(file)
 
 
 def test_a_line_that_is_no_task_is_named(tmp_path: Path) -> None:

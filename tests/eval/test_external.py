@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -55,6 +56,14 @@ def test_defect_105_a_patch_is_tested_and_a_mention_is_no_patch() -> None:
     assert cheap.passes(f"Here it is:\n{ROW['patch']}")
     assert not cheap.passes("The mistake is in django/db/x.py")
     assert re.compile(cheap.expected_regex or "")
+
+
+def test_long_answers_are_searched_in_linear_time() -> None:
+    cheap, question = swe_bench_task(ROW, "filename"), gpqa_task(QUESTION, 0, seed=0)
+    started = process_time()
+    assert not cheap.passes("+++ b/django/db/y.py\n" * 1_000)
+    assert not question.passes("\n" * 20_000)
+    assert process_time() - started < 0.5
 
 
 def test_unknown_names_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from tako.eval import Dataset, Eval, PatchSpec, Task
+from tako.errors import InvalidInput
+from tako.eval import Dataset, Eval, PatchSpec, Task, grade_patch
 from tako.eval.patches import grade_patch_here, patch_in
 
 PATCH = "--- a/code.py\n+++ b/code.py\n@@ -1 +1 @@\n-ANSWER = 41\n+ANSWER = 42\n"
@@ -101,6 +103,29 @@ def test_an_evaluation_grades_patches_where_it_may(repository: tuple[str, str]) 
     report = Eval(lambda prompt: PATCH, tasks, allow_unsafe_grader=True).run_sync()
     assert report.pass_rate == 1.0
     assert report.attempts[0].grading_ms > report.attempts[0].elapsed_ms
+
+
+def test_the_tests_see_no_secrets(repository: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-abcdefgh12345678")
+    command = (sys.executable, "-c", "import os; assert 'OPENAI_API_KEY' not in os.environ")
+    passed, log = grade_patch_here(spec(repository, test_command=command), PATCH)
+    assert passed, log
+
+
+def test_it_never_raises_whatever_the_dataset_says(repository: tuple[str, str]) -> None:
+    for changes in ({"test_command": ("a\0b",)}, {"repo": "a\0b"}, {"base_commit": "a\0b"}):
+        passed, log = asyncio.run(grade_patch(spec(repository, **changes), PATCH))
+        assert not passed
+        assert "could not be tested" in log
+    with pytest.raises(InvalidInput, match="base_commit"):
+        PatchSpec(repo="r", base_commit="--orphan=x")
+
+
+def test_a_task_verifies_by_itself(repository: tuple[str, str]) -> None:
+    task = Task(id="x", prompt="mend it", verify_patch=spec(repository))
+    assert asyncio.run(task.verify_async(PATCH))
+    assert not asyncio.run(task.verify_async("code.py"))
+    assert asyncio.run(Task(id="y", prompt="p", expected_substring="a").verify_async("abc"))
 
 
 def test_the_patch_is_found_in_what_a_model_says() -> None:

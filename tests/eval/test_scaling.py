@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
+from typing import Any
 
 import pytest
 
 from tako.errors import InvalidInput
-from tako.eval import Dataset, Eval, EvalReport, Task, run_on, stream_on
-from tako.eval.scaling import named
+from tako.eval import AttemptDone, Dataset, Eval, EvalReport, Task, run_on, stream_on
+from tako.eval.names import named
 from tests.eval.agents import grade, make_agent
 
 TASKS = Dataset(
@@ -68,6 +70,45 @@ def test_a_worker_that_dies_costs_its_portion_alone() -> None:
     assert report.errors == 1
 
 
+class Here:
+    """An executor that works when it is asked for the result, and takes only so much."""
+
+    def __init__(self, takes: int = 99) -> None:
+        self.takes = takes
+        self.called_off = 0
+
+    def submit(self, function: Any, /, *arguments: Any) -> Any:
+        if not self.takes:
+            raise RuntimeError("all workers have died")
+        self.takes -= 1
+        return _Later(self, partial(function, *arguments))
+
+
+class _Later:
+    def __init__(self, executor: Here, work: Any) -> None:
+        self._executor = executor
+        self.result = work
+
+    def cancel(self) -> None:
+        self._executor.called_off += 1
+
+
+def test_what_an_executor_does_not_take_has_failed_and_is_not_the_end() -> None:
+    report = run_on(Here(takes=2), f"{AGENTS}:agent", TASKS, portion=2)
+    failure = "the worker failed (RuntimeError: all workers have died)"
+    assert [attempt.error for attempt in report.attempts] == [None] * 4 + [failure]
+
+
+def test_who_stops_early_calls_the_rest_off() -> None:
+    executor = Here()
+    steps = stream_on(executor, f"{AGENTS}:agent", TASKS)
+    first = next(steps)
+    assert isinstance(first, AttemptDone)
+    assert (first.done, first.total) == (1, 5)
+    steps.close()
+    assert executor.called_off == 5
+
+
 @pytest.mark.parametrize(
     "name", ["agents", "tests.eval.agents:", ":agent", "no.such:agent", f"{AGENTS}:nobody"]
 )
@@ -77,5 +118,5 @@ def test_a_name_that_leads_nowhere_says_so(name: str) -> None:
 
 
 def test_portions_are_checked_before_anything_is_sent() -> None:
-    with in_new_processes(1) as executor, pytest.raises(InvalidInput, match="portion should be"):
-        run_on(executor, f"{AGENTS}:agent", TASKS, portion=0)
+    with pytest.raises(InvalidInput, match="portion should be"):
+        run_on(Here(takes=0), f"{AGENTS}:agent", TASKS, portion=0)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tako.cancellation import CancellationToken
-from tako.effects import Call, Emit, Flow, Gather, Sleep, Task, as_task, now, sleep, within
-from tako.errors import InvalidInput, TakoError, TransportError
+from tako.effects import Call, Emit, Flow, Gather, Sleep, Task, as_task, entropy, now, sleep, within
+from tako.errors import Cancelled, InvalidInput, TakoError, TransportError
 from tako.journal import Ended, Journal, JournalError, JournalMismatch, kept_in
 from tako.testing.simulator import Simulator
 
@@ -124,25 +124,6 @@ def test_a_failure_that_was_tried_again_does_not_come_back() -> None:
     assert run(make, Journal.replay(journal)) == expected
 
 
-def test_a_task_that_is_not_whole_is_kept_with_what_is_in_it() -> None:
-    done: list[str] = []
-
-    def outer() -> Flow[str]:
-        said = yield from work("inner")
-        yield Call(done.append, ("outer",))
-        return f"outer of {said}"
-
-    def make() -> Flow[Any]:
-        return (yield from as_task(outer(), Task("outer", lambda: 1, is_whole=False)))
-
-    journal = Journal.memory()
-    expected = run(make, journal)
-    assert [entry.at for entry in journal.entries()] == [(1, 0, 1), (1,), (2,)]
-    assert run(make, Journal.replay(journal)) == expected
-    assert run(make, Journal.memory(journal._store.lines[:1])) == expected
-    assert done == ["outer", "outer"]
-
-
 def test_events_of_what_is_kept_are_told_again() -> None:
     def make() -> Flow[Any]:
         return (yield from work("a", retell=lambda value: (f"told {value}",)))
@@ -197,6 +178,99 @@ def test_a_mismatch_ends_a_run_that_would_go_on_after_any_error() -> None:
         run(make("b"), journal)
 
 
+def test_a_mismatch_ends_a_run_that_would_rather_fail_by_itself() -> None:
+    def make(name: str) -> Any:
+        def flow() -> Flow[str]:
+            try:
+                yield from work(name)
+            except TakoError as error:
+                raise KeyError("of mine") from error
+            return "well"
+
+        return flow
+
+    journal = Journal.memory()
+    run(make("a"), journal)
+    with pytest.raises(JournalMismatch):
+        run(make("b"), journal)
+
+
+def test_a_replay_of_nothing_does_not_even_look_at_the_clock() -> None:
+    with pytest.raises(JournalMismatch, match="the journal ends here, and the run asks for 'now'"):
+        run(now, Journal.replay(Journal.memory()))
+
+
+def test_a_kept_reading_of_another_size_is_a_mismatch() -> None:
+    def make(size: int) -> Any:
+        def flow() -> Flow[Any]:
+            chance = yield from entropy(size)
+            return [chance.hex(), (yield from work("a"))]
+
+        return flow
+
+    journal = Journal.memory()
+    run(make(4), journal)
+    with pytest.raises(JournalMismatch, match="has 'entropy', and the run now asks for another"):
+        run(make(8), journal)
+
+
+def test_a_finished_run_that_is_run_again_writes_nothing() -> None:
+    journal = Journal.memory()
+    run(lambda: work("a"), journal)
+    lines = list(journal._store.lines)
+    run(lambda: work("a"), journal)
+    assert journal._store.lines == lines
+
+
+def test_a_flow_that_was_cut_short_comes_as_far_again() -> None:
+    """Between two places there may be many effects that are not kept: it was the third that was cut."""
+
+    def resting() -> Flow[Any]:
+        told: list[str] = []
+        try:
+            for _ in range(5):
+                yield Sleep(1)
+                told.append("rested")
+        except Cancelled:
+            return told
+
+    def make() -> Flow[Any]:
+        try:
+            yield from within(2.5, resting())
+        except TakoError as error:
+            return [error.partial, (yield from work("c"))]
+
+    journal = Journal.memory()
+    expected = run(make, journal)
+    assert run(make, Journal.replay(journal)) == expected == [["rested", "rested"], "c done"]
+
+
+def test_what_work_had_to_say_that_was_cut_short_is_said_again() -> None:
+    def talking() -> Flow[str]:
+        try:
+            yield Sleep(9)
+        except Cancelled as error:
+            error.partial = "half"
+            raise
+        return "whole"
+
+    def hearing() -> Flow[Any]:
+        try:
+            return (yield from as_task(talking(), Task("work", lambda: 1)))
+        except Cancelled as error:
+            return error.partial
+
+    def make() -> Flow[Any]:
+        try:
+            yield from within(1, hearing())
+        except TakoError as error:
+            return [error.partial, (yield from work("c"))]
+
+    journal = Journal.memory()
+    expected = run(make, journal)
+    assert run(make, Journal.replay(journal)) == expected == ["half", "c done"]
+
+
 def test_a_gather_that_was_stopped_stops_for_the_same_reason() -> None:
     def failing() -> Flow[Any]:
         yield from work("b", 1)
@@ -249,7 +323,7 @@ def test_what_was_refused_after_the_time_was_up_is_refused_again() -> None:
             yield Sleep(9)
         except TakoError:
             said.append("cut")
-        for flow in (within(None, talking()), gathered(talking())):
+        for flow in (within(None, talking()), gathered(talking()), now()):
             try:
                 said.append((yield from flow))
             except TakoError:
@@ -267,7 +341,7 @@ def test_what_was_refused_after_the_time_was_up_is_refused_again() -> None:
 
     journal = Journal.memory()
     expected = run(make, journal)
-    assert run(make, Journal.replay(journal)) == expected == [["cut", "refused", "refused"], "c done"]
+    assert run(make, Journal.replay(journal)) == expected == [["cut"] + ["refused"] * 3, "c done"]
 
 
 def test_a_result_that_says_it_was_cancelled_is_no_end() -> None:

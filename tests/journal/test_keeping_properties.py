@@ -203,7 +203,7 @@ def cut_at(journal: Journal, size: int) -> Journal:
 
 
 @given(programs(), st.integers(0, 9), st.integers(0, 9))
-@settings(max_examples=examples(0.6))
+@settings(max_examples=examples(0.4))
 def test_a_recording_replays_without_doing_anything(program: Any, seed: int, other: int) -> None:
     journal, world = Journal.memory(), World()
     result = run(program, journal, world, seed)
@@ -214,7 +214,7 @@ def test_a_recording_replays_without_doing_anything(program: Any, seed: int, oth
 
 
 @given(programs(), st.integers(0, 9), st.integers(0, 9), st.floats(0, 1))
-@settings(max_examples=examples(1))
+@settings(max_examples=examples(0.6))
 def test_a_killed_run_goes_on_without_repeating_what_was_done(
     program: Any, seed: int, other: int, share: float
 ) -> None:
@@ -234,7 +234,7 @@ def test_a_killed_run_goes_on_without_repeating_what_was_done(
 
 
 @given(programs(), st.integers(0, 9), st.integers(0, 9), st.integers(1, 30))
-@settings(max_examples=examples(0.6))
+@settings(max_examples=examples(0.4))
 def test_a_cancelled_run_goes_on_too(program: Any, seed: int, other: int, effects: int) -> None:
     journal, world = Journal.memory(), World()
     try:

@@ -54,7 +54,7 @@ def test_a_killed_run_ends_as_it_would_have(name: str) -> None:
     make, journal = MADE[name], Journal.memory()
     expected = Simulator(1).run(make(), "go", journal=journal)
     lines = journal._store.lines
-    for kept in range(0, len(lines) + 1, 1 + len(lines) // 9):
+    for kept in range(0, len(lines) + 1, 1 + len(lines) // 6):
         left = Journal.memory(lines[:kept])
         result = Simulator(kept).run(make(), "go", journal=left)
         assert result.text == expected.text

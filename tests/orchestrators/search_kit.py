@@ -1,4 +1,4 @@
-"""What the tests of the search share: candidates whose answers follow from the number of the trial."""
+"""What the tests of the search share: candidates who answer by the number of the trial, and judges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tako.effects import Flow, Sleep
 from tako.errors import TakoError, TransportError
 from tako.events import AssistantText
 from tako.models import Message, Principal, Usage
+from tako.orchestrators.ab_mcts import AbMcts
+from tako.orchestrators.ab_mcts.search_result import SearchResult
 from tako.orchestrators.ab_mcts.search_run import SearchRun
 from tako.orchestrators.ab_mcts.search_steps import (
     Answer,
@@ -24,6 +26,10 @@ from tako.orchestrators.base import Orchestrator
 from tako.orchestrators.opening import Opening
 from tako.orchestrators.place import Place
 from tako.orchestrators.result import RunResult, StopReason
+from tako.routers.base import Router, RoutingDecision, Situation
+from tako.testing import Simulator, check_history
+from tako.verifiers import Candidate, Score, Verifier
+from tako.verifiers.base import Watch
 
 ONE_EACH = Usage(input_tokens=1, output_tokens=1)
 SEED = bytes(range(8))
@@ -103,3 +109,46 @@ def finish(run: SearchRun) -> SearchRun:
         for trial in step.trials:
             run.feed(outcome_of(trial))
     return run
+
+
+def search(*arguments: Any, seed: int = 0, prompt: Any = "Why?", **options: Any) -> SearchResult:
+    """The result of a search in the simulator, of which what always holds is checked."""
+    agent = AbMcts(*arguments, **{"seed": 7, "min_confidence": None, "max_iterations": 8, **options})
+    result = Simulator(seed).run(agent, prompt)
+    assert isinstance(result, SearchResult)
+    check_history(result.new_messages)
+    return result
+
+
+def half(text: str) -> float:
+    return 0.5
+
+
+class Judge(Verifier):
+    """Gives the same score to all, has used something, and says in words what it thinks."""
+
+    def __init__(self, value: float = 0.5, usage: Usage = ONE_EACH, watches: bool = False) -> None:
+        self.score, self.watches = Score(value=value, reason="so so", usage=usage), watches
+        self.asked: list[Candidate] = []
+
+    def score_flow(self, candidate: Candidate) -> Flow[Score]:
+        self.asked.append(candidate)
+        yield Sleep(0)
+        return self.score
+
+    def watch(self) -> Watch | None:
+        return (lambda candidate: self.score) if self.watches else None
+
+
+class Choosing(Router):
+    """Chooses place after place, and has used something."""
+
+    def __init__(self) -> None:
+        self.asked: list[Situation] = []
+
+    def choose_flow(self, situation: Situation) -> Flow[RoutingDecision]:
+        self.asked.append(situation)
+        yield Sleep(0)
+        return RoutingDecision(
+            index=situation.step % len(situation.candidates), reason="in turn", usage=ONE_EACH
+        )

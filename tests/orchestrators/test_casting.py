@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from tako.errors import InvalidInput, ProviderError, TakoError
 from tako.events import RoleChosen, StepStart
 from tako.models import NOT_COUNTED, Capabilities, ChatRequest, ChatResponse, Message, Usage
 from tako.orchestrators.agent_run import AgentRun
-from tako.orchestrators.casting.casting import Cast
+from tako.orchestrators.casting.casting import Scene
+from tako.orchestrators.casting.turns import Turns
+from tako.orchestrators.ledger import Ledger
 from tako.orchestrators.single_agent import SingleAgent
 from tako.orchestrators.sub_agent import SubAgent
+from tako.orchestrators.trinity import Role, Trinity
 from tako.providers.fake import Fake, Truncated
 from tako.routers.base import Router, RoutingDecision, Situation
 from tako.testing import Simulator, check_history
@@ -127,6 +131,12 @@ def test_the_answer_is_checked_whoever_gives_it() -> None:
     result = run(agent)
     assert result.output == Sum(total=3)
     assert [one.requests[0].output_schema is not None for one in cast] == [True, True]
+
+
+def test_the_router_is_told_the_users_task_when_an_answer_did_not_fit() -> None:
+    router = Script(0, 1)
+    run(SingleAgent(Fake("nonsense"), candidates=[Fake("7")], router=router, output_type=int), "the task")
+    assert [situation.task for situation in router.asked] == ["the task"] * 2
 
 
 def test_the_schema_is_in_the_system_prompt_if_one_of_them_needs_that() -> None:
@@ -257,20 +267,52 @@ def test_a_run_that_a_single_model_began_goes_on_at_a_price_that_is_not_known() 
     assert run(alone, loaded).text == "done"  # and the other way round
 
 
+def test_a_run_of_a_cast_that_a_single_model_goes_on_with_is_its_own_from_there() -> None:
+    @tool(approval=True)
+    def pay() -> str:
+        return "paid"
+
+    from tako.orchestrators.decisions import Approved
+
+    roles: dict[str, Any] = {"wise": Role(Fake(script=[call("1", "pay")]), kind="thinker"), "busy": Fake("x")}
+    trinity = Trinity(roles, Script(0, 1), tools=[pay])
+    paused = run(trinity).run
+    paused.answer("1", Approved())
+    finished = run(SingleAgent(Fake("alone"), tools=[pay]), AgentRun.loads(paused.dumps())).run
+    assert finished.result().text == "alone"  # the words of whom nobody chose are an answer, and the last one
+    again = run(trinity, AgentRun.loads(finished.dumps()))
+    assert (again.text, again.stop_reason, again.cost_usd) == ("alone", "stop", None)
+
+
+def test_an_agent_and_a_judge_are_booked_side_by_side() -> None:
+    """None of the two hides the other, whatever is in a ledger."""
+    ledger, judged = Ledger(), Ledger()
+    done = run(SingleAgent(priced(Fake("x"), 1)))
+    ledger.add_run(("a",), "test", done)
+    judged.add(Usage(input_tokens=5), 0.25)
+    turns = Turns().ran(ledger).asked(judged).ran(ledger)
+    assert [one.usage for one in turns.runs] == [done.usage] * 2
+    assert (turns.beside, turns.beside_cost) == (Usage(input_tokens=5), 0.25)
+
+
 def test_what_was_dumped_before_there_were_casts_is_loaded() -> None:
     begun = SingleAgent(Fake("x")).start("go")
     text = begun.dumps()
     assert '"turns":null' in text
     older = text.replace(',"turns":null', "")
     assert AgentRun.loads(older).turns is None
+    finished = run(SingleAgent(Fake("x")), history=[Message.user("a"), Message.assistant("b")]).run
+    oldest = finished.dumps().replace('"prompt_end":3,', "").replace(',"turns":null', "")
+    assert "prompt_end" not in oldest and AgentRun.loads(oldest).result().text == "x"
 
 
-def test_an_answer_that_ends_behind_the_conversation_is_no_run() -> None:
+@pytest.mark.parametrize("field", ["answer_end", "prompt_end"])
+def test_what_ends_behind_the_conversation_is_no_run(field: str) -> None:
     result = run(SingleAgent(Fake("x"), candidates=[Fake("y")], router=Script(0)))
     text = result.run.dumps()
-    assert '"answer_end":2' in text
+    assert '"answer_end":2' in text and '"prompt_end":1' in text
     with pytest.raises(InvalidInput, match="contradict each other"):
-        AgentRun.loads(text.replace('"answer_end":2', '"answer_end":3'))
+        AgentRun.loads(re.sub(f'"{field}":[12]', f'"{field}":3', text))
 
 
 def test_an_empty_list_of_candidates_is_none() -> None:
@@ -316,8 +358,8 @@ def test_the_router_knows_who_has_spoken() -> None:
     router = Script(1, 0)
     two = Fake(script=[call("1", "add", a=1, b=2)])
     run(SingleAgent(Fake("x"), candidates=[two], router=router, tools=[add]))
-    assert all(isinstance(situation, Cast) for situation in router.asked)
-    assert [situation.spoken for situation in router.asked if isinstance(situation, Cast)] == [(), (1,)]
+    assert all(isinstance(situation, Scene) for situation in router.asked)
+    assert [situation.spoken for situation in router.asked if isinstance(situation, Scene)] == [(), (1,)]
 
 
 def test_a_request_is_made_for_the_model_that_is_asked() -> None:

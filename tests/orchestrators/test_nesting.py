@@ -93,7 +93,7 @@ def test_its_result_is_given_back_and_booked() -> None:
 def test_another_kind_of_orchestrator_is_booked_by_its_class() -> None:
     ledger = Ledger()
     play(nested(TOP, "w", Canned(), "hi", ledger))
-    assert ledger.sub_agents[0].model == "Canned" and ledger.still_running == ["w/bash"]
+    assert ledger.sub_agents[0].model == "Canned" and ledger.still_running == ("w/bash",)
 
 
 def test_its_events_stand_under_its_name() -> None:

@@ -418,3 +418,17 @@ def test_the_end_of_a_turn_is_looked_at_once_also_when_the_run_goes_on() -> None
     steering.add_guard(ContinuationGuard("watch", "go on", decide, max_iterations=1, trigger="turn_end"))
     result = run(SingleAgent(Fake(script=["one", "two"])), steering=steering)
     assert (seen, result.text, result.steps) == ([1, 2], "two", 2)
+
+
+@pytest.mark.parametrize("remember", [False, True, CallPattern.of("pay")])
+def test_what_is_to_be_remembered_of_a_decision_survives_a_journey(remember: bool | CallPattern) -> None:
+    """A decision of which nothing is remembered came back with a pattern `False`."""
+    model = Family(go=[[call("p", "pay", amount=1)], [call("q", "pay", amount=1)], "done"])
+    agent = SingleAgent(model, tools=[pay])
+    paused = waiting(run(agent))
+    paused.answer("p", Approved(remember=remember))
+    again = agent.load(paused.dumps())
+    assert again.batch.decisions["p"].decision == Approved(remember=remember)
+    result = run(agent, again)
+    assert [pending.call.id for pending in result.pending] == ([] if remember else ["q"])
+    assert len(again.remembered) == bool(remember)

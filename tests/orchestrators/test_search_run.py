@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tako.errors import InvalidInput
+from tako.errors import InvalidInput, TakoError
 from tako.models import Message, ToolCallPart, ToolResultPart, Usage
 from tako.orchestrators.ab_mcts.search_run import REASON_LIMIT, SearchRun
 from tako.orchestrators.ab_mcts.search_steps import (
@@ -221,6 +221,16 @@ def test_a_hopeless_failure_ends_it_if_nothing_has_succeeded() -> None:
     assert SearchRun.loads(run.dumps()).next_step() == end_of(run)
 
 
+def test_24_while_a_candidate_is_left_that_may_do_a_wrong_key_of_another_ends_nothing() -> None:
+    run = new_run(candidates=("a", "b"))
+    for number, candidate, is_hopeless in [(1, "b", False), (2, "a", True), (3, "a", True), (4, "b", True)]:
+        assert [trial.number for trial in trials(run)] == [number]
+        run.feed(TrialFailed(number=number, candidate=candidate, error=f"{number}", is_hopeless=is_hopeless))
+        run.settle()
+        run = SearchRun.loads(run.dumps())  # which knows who has failed
+    assert end_of(run) == Finished("error", "2", 2)
+
+
 def test_a_hopeless_failure_beside_an_answer_or_after_one_is_one_of_many() -> None:
     run = new_run(batch_size=2)
     one, two = trials(run)
@@ -313,8 +323,9 @@ def test_25_the_calls_of_tools_and_their_results_are_kept_however_deep_their_arg
 
 
 def test_what_is_no_json_cannot_be_kept() -> None:
-    with pytest.raises(InvalidInput, match="cannot be kept"):
+    with pytest.raises(TakoError, match="cannot be kept") as caught:
         Answer.of([Message.assistant([ToolCallPart(id="c", name="n", args={"at": object()})])], text="")
+    assert not isinstance(caught.value, InvalidInput)  # the model has said it: another try may do
 
 
 # What there is.
@@ -350,6 +361,7 @@ def test_the_drawings_say_who_answered_what() -> None:
     assert run.as_text().splitlines()[0].startswith("root Why?")
     assert "answer 1" in run.as_text() and "lost 3" in run.as_text()
     assert "answer 1" in run.as_dot() and "answer 1" in run.as_svg()
+    assert [one["score"] for one in run.as_data()["children"]] == [score_of(1), score_of(2), None]
 
 
 def test_a_copy_goes_its_own_way() -> None:
@@ -390,7 +402,8 @@ def spoiled(data: dict[str, Any], *path: Any, to: Any) -> str:
     ("path", "to", "words"),
     [
         (("options", "candidates"), ["x"], "other actions"),
-        (("broken_by",), 9, "what broke it"),
+        (("hopeless",), {"answer": 9}, "does not have the failures"),
+        (("hopeless",), {"who": 1}, "does not have the failures"),
         (("tree",), None, "no trial 5 is open"),
         (("outcomes", 0, "number"), 4711, "no trial 4711 is open"),
         (("outcomes", 0, "candidate"), "who", "no candidate 'who'"),
@@ -434,7 +447,7 @@ def test_whatever_stands_in_a_text_it_is_refused_or_the_search_goes_on(data: st.
     assert SearchRun.loads(run.dumps()).best() == run.best()
 
 
-@settings(max_examples=examples(1))
+@settings(max_examples=examples(0.6))
 @given(data=st.data(), batch_size=st.integers(1, 5), seed=st.integers(0, 9))
 def test_whatever_arrives_first_and_wherever_it_is_dumped_the_tree_is_the_same(
     data: st.DataObject, batch_size: int, seed: int

@@ -11,17 +11,23 @@ from examples import self_caller as example
 from tako.effects import Flow, Sleep
 from tako.errors import InvalidInput, ProviderError, TakoError, ToolError
 from tako.events import AssistantText, Final, Recursion, StepStart, SubAgentEvent, VerifierScore
+from tako.journal import Journal
 from tako.models import Capabilities, ChatRequest, Message, Principal, Role, TextPart, Usage
+from tako.orchestrators.ab_mcts import AbMcts
 from tako.orchestrators.base import Orchestrator, Prompt
+from tako.orchestrators.conductor import Conductor
 from tako.orchestrators.place import Place
 from tako.orchestrators.result import RunResult
 from tako.orchestrators.self_caller import MAX_NESTED, Attempt, SelfCaller, SelfCallerResult
 from tako.orchestrators.single_agent import SingleAgent
+from tako.orchestrators.sub_agent import SubAgent
+from tako.orchestrators.trinity import Trinity
 from tako.providers.fake import Fake, Reply, Truncated
 from tako.testing import check_history
 from tako.testing.faults import Faults
 from tako.testing.simulator import Simulator
 from tako.tools import Tool, ToolContext, tool
+from tako.verifiers import LlmJudge
 from tako.verifiers.base import Candidate, Score, Verifier, Watch
 from tests.orchestrators.kit import Recorded, call, events_of, kinds
 
@@ -378,6 +384,21 @@ def _rest() -> Flow[str]:
     return "rested"
 
 
+def test_a_streamed_run_is_replayed_from_its_journal_with_nobody_asked() -> None:
+    """The guard could watch the answer by asking a model; a replay would ask it again."""
+    plan = Fake('{"halt": true, "final_answer": "one two three"}')
+    guard = Fake('{"score": 0.9, "reason": "good"}')
+    caller = SelfCaller(Conductor(plan, {"w": Fake()}), LlmJudge(guard, "good?", streaming_min_chars=1))
+    journal = Journal.memory()
+    events = events_of(caller, "go", journal=journal)
+    asked = (plan.call_count, guard.call_count)
+    again = events_of(caller, "go", journal=journal)
+    alone = run(caller, "go", journal=journal)
+    assert asked == (1, 1) == (plan.call_count, guard.call_count)
+    assert events[-1].usage == again[-1].usage == alone.usage == ONE + ONE
+    assert events[-1].text == again[-1].text == alone.text == "one two three"
+
+
 # SelfCallers in each other (39).
 
 
@@ -398,12 +419,44 @@ def test_the_outer_one_goes_on_where_the_inner_one_was_content() -> None:
     assert model.call_count == 4 and sum(isinstance(one, Final) for one in events) == 1
 
 
-def test_one_behind_a_tool_begins_where_its_attempt_stands_and_ends_at_the_cap() -> None:
-    worker = Fake(script=["w"])
-    inner = SelfCaller(worker, never, max_depth=9).as_tool("worker")
-    model = Fake(script=[[call("c", "worker", prompt="x")], "a", [call("d", "worker", prompt="x")], "b"])
-    run(SelfCaller(SingleAgent(model, tools=[inner]), never, max_depth=1))
-    assert worker.call_count == 2 + 1  # at depths 0 and 1, and then at depth 1
+def conductor(worker: Orchestrator[Any]) -> Conductor:
+    """Has w do it, and is done."""
+    plans = ['{"dispatch": [{"worker": "w", "task": "it"}]}', '{"halt": true, "final_answer": "done"}']
+    return Conductor(Fake(script=[*plans, *plans, *plans]), {"w": worker})
+
+
+def calls(request: ChatRequest) -> Reply:
+    return "done" if request.messages[-1].role is Role.TOOL else [call("c", "w", prompt="it")]
+
+
+AROUND: dict[str, Callable[[Orchestrator[Any]], Orchestrator[Any]]] = {
+    "worker": conductor,
+    "role": lambda inner: Trinity({"w": inner}, lambda task: 0),
+    "rollout": lambda inner: AbMcts(inner, lambda text: 0.5, max_iterations=1, seed=1),
+    "tool": lambda inner: SingleAgent(Fake(script=calls), tools=[inner.as_tool("w")]),
+    "sub-agent of a tool": lambda inner: SingleAgent(
+        Fake(script=calls),
+        tools=[SubAgent(name="w", provider=Fake(script=calls), tools=[inner.as_tool("w")])],
+    ),
+}
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_defect_39_one_behind_anything_shares_the_cap(around: Any) -> None:
+    model = Fake(script=["a", "b", "c", "d", "e", "f"])
+    inner = SelfCaller(model, scores(b=1.0, c=1.0), max_depth=9)
+    result = run(SelfCaller(around(inner), never, max_depth=3))
+    # a and b at the depths 0 and 1 in the first attempt, c at 2 in the second, d at 3 in the last.
+    assert (model.call_count, result.depth, len(result.attempts)) == (4, 3, 3)
+
+
+def test_of_several_side_by_side_the_deepest_counts() -> None:
+    model = Fake(script=["a", "b", "c", "d"])
+    worker = SelfCaller(model, scores(a=1.0, d=1.0), max_depth=9).as_tool("worker")
+    script: list[Reply] = [[call("c", "worker", prompt="x")], [call("d", "worker", prompt="x")], "done"]
+    result = run(SelfCaller(SingleAgent(Fake(script=script), tools=[worker]), never, max_depth=2))
+    assert (model.call_count, result.depth, len(result.attempts)) == (4, 2, 1)
+    assert [one.depth for one in result.sub_agents] == [0, 2]
 
 
 class Later(Orchestrator):

@@ -145,7 +145,7 @@ def test_it_is_whole_and_counted_however_it_ends(story: dict[str, Any]) -> None:
     assert said == result.attempts[-1].text or not said
 
 
-@settings(max_examples=examples(4))
+@settings(max_examples=examples(3))
 @given(stories(), st.integers(0, 30), st.booleans())
 def test_a_cancel_anywhere_returns_what_there_was(story: dict[str, Any], moment: int, during: bool) -> None:
     faults = Faults(cancel_during=moment) if during else Faults(cancel_after=moment)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tako.effects import Emit
-from tako.errors import InvalidInput, TransportError
+from tako.errors import InvalidInput, ProviderError, TransportError
 from tako.events import (
     AssistantText,
     AssistantThinking,
@@ -30,7 +30,7 @@ from tako.models import (
     ToolCallPart,
     Usage,
 )
-from tako.orchestrators.agent_run import RunOptions
+from tako.orchestrators.agent_run import AgentRun, RunOptions
 from tako.orchestrators.single_agent import SingleAgent
 from tako.providers.fake import Fake
 from tako.providers.python import PythonProvider
@@ -80,6 +80,24 @@ def test_a_run_may_have_a_system_prompt_of_its_own() -> None:
     run(agent, system="b")
     run(agent)
     assert [request.messages[0].text for request in model.requests] == ["b", "a"]
+
+
+def test_a_run_may_have_a_limit_of_its_own() -> None:
+    model = Recorded("ok")
+    agent = SingleAgent(model, max_tokens=99)
+    run(agent, max_tokens=7)
+    run(agent)
+    assert [request.max_tokens for request in model.requests] == [7, 99]
+
+
+def test_a_run_that_says_nothing_has_not_the_words_of_its_prompt_for_an_answer() -> None:
+    agent = SingleAgent(Fake(script=[ProviderError("no"), "well"]))
+    prompt = [Message.user("q"), Message.assistant("an earlier answer"), Message.user("again")]
+    with pytest.raises(ProviderError) as caught:
+        run(agent, prompt)
+    assert caught.value.partial.text == ""
+    assert AgentRun.loads(caught.value.partial.run.dumps()).result().text == ""
+    assert run(agent, prompt[:2]).text == "an earlier answerwell"  # which it goes on from
 
 
 def test_a_conversation_goes_on_with_the_new_messages() -> None:
@@ -355,6 +373,8 @@ def test_a_wrong_argument_is_named_at_construction(options: dict[str, Any], name
         ("x", {"history": 5}, "history"),
         ("x", {"history": ["y"]}, r"history\[0\]"),
         ("x", {"system": 5}, "system"),
+        ("x", {"thinking": 5}, "thinking"),
+        ("x", {"max_tokens": 0}, "max_tokens"),
         ("x", {"tenant_id": 5}, "tenant_id"),
         ("x", {"principal": Principal(), "user_id": "u"}, "principal"),
         ("x", {"history": [Message.assistant([call("1", "add")])]}, "history ends with calls"),

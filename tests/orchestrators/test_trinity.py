@@ -23,12 +23,13 @@ from tako.journal import Journal
 from tako.models import ChatRequest, ImagePart, Message, Part, TextPart, Usage
 from tako.models import Role as MessageRole
 from tako.orchestrators.base import Orchestrator
-from tako.orchestrators.casting.casting import Cast
+from tako.orchestrators.casting.casting import Scene
 from tako.orchestrators.casting.directions import DIRECTION
 from tako.orchestrators.decisions import Approved
 from tako.orchestrators.opening import Opening
 from tako.orchestrators.place import Place
 from tako.orchestrators.result import RunResult
+from tako.orchestrators.self_caller import SelfCaller
 from tako.orchestrators.single_agent import SingleAgent
 from tako.orchestrators.sub_agent import SubAgent
 from tako.orchestrators.trinity import Role, Trinity, TurnTaking, thinker_worker_verifier
@@ -145,7 +146,7 @@ def test_the_router_is_asked_at_each_step_with_all_that_was_said() -> None:
     assert [len(situation.messages) for situation in router.asked] == [1, 3, 5]
     assert [situation.task for situation in router.asked] == ["what?"] * 3
     first = router.asked[-1]
-    assert isinstance(first, Cast)
+    assert isinstance(first, Scene)
     assert (first.spoken, first.kinds) == ((0, 1), ("thinker", "worker", "verifier"))
     assert first.candidates == ("thinker|fake:test", "worker|fake:test", "verifier|fake:test")
 
@@ -352,12 +353,36 @@ def test_an_agent_in_a_role_gets_the_conversation_and_its_answer_is_what_is_said
     assert [message.text.split("\n")[0] for message in asked[:3]] == ["I add.", "1 + 2?", "add them"]
     assert [part.text for part in asked[3].content if isinstance(part, TextPart)][
         1
-    ] == f"{DIRECTION}Be exact."
+    ] == f"\n\n{DIRECTION}Be exact."
     assert result.usage == Usage(input_tokens=3, output_tokens=3)  # one of the thinker, two of the agent
     [used] = result.sub_agents
     assert (used.path, used.usage.input_tokens, used.steps) == (("adder",), 2, 2)
     again = trinity.load(result.run.dumps())
     assert (again.usage, again.sub_agents) == (result.usage, result.sub_agents)
+
+
+def test_whatever_an_agent_in_a_role_is_it_knows_what_the_task_is() -> None:
+    """It takes it from its prompt: what its own judge is asked about, and what its workers are shown."""
+    asked: list[str] = []
+
+    def judge(task: str, text: str) -> float:
+        asked.append(task)
+        return 1.0
+
+    caller = SelfCaller(SingleAgent(Fake("3")), judge)
+    for first in ("use your fingers", call("1", "add", a=1, b=2)):
+        roles = {"first": Role(Fake(script=[first]), kind="thinker"), "caller": Role(caller)}
+        history = [Message.user("hello"), Message.assistant("hi")]
+        result = run(Trinity(roles, Script(0, 1), tools=[add]), "1 + 2?", history=history)
+        assert (result.text, asked[-1].split("\n")[0]) == ("3", "1 + 2?")
+
+
+def test_an_agent_that_fails_without_a_word_leaves_no_advice_for_an_answer() -> None:
+    agent = SingleAgent(Fake(script=[ProviderError("no")]))
+    roles = {"wise": Role(Fake("advice"), kind="thinker"), "busy": Role(agent)}
+    with pytest.raises(ProviderError) as caught:
+        run(Trinity(roles, TurnTaking()))
+    assert caught.value.partial.text == ""
 
 
 def test_what_an_agent_in_a_role_does_is_told_under_its_name_and_its_answer_at_the_top() -> None:
@@ -556,7 +581,7 @@ def test_a_run_that_is_killed_anywhere_goes_on_and_nothing_is_done_twice() -> No
     expected = run(trinity, journal=journal)
     assert (expected.text, len(done)) == ("three", 7 + 7 + 2)
     lines = list(journal._store.lines)  # type: ignore[attr-defined]
-    for kept in range(0, len(lines) + 1, 2):
+    for kept in range(0, len(lines) + 1, 3):
         done.clear()
         again = Journal.memory(lines[:kept])
         before = [entry.kind for entry in again.entries() if entry.kind in ("model", "route", "score")]
@@ -632,7 +657,15 @@ def test_an_option_that_is_wrong_is_named(options: Any, words: str) -> None:
         (lambda: Trinity.classic({"worker": Fake()}), "who should have the keys thinker, worker, verifier"),
         (
             lambda: Trinity({"a": SingleAgent(Fake())}, TurnTaking(), tools=[add]),
-            "for roles that are providers",
+            "tools: for roles that are providers, and there is none",
+        ),
+        (
+            lambda: Trinity({"a": SingleAgent(Fake())}, TurnTaking(), system="x", seed=1),
+            "system, seed: for roles that are providers",
+        ),
+        (
+            lambda: run(Trinity({"a": SingleAgent(Fake())}, TurnTaking()), max_tokens=5),
+            "max_tokens: for roles that are providers",
         ),
     ],
 )

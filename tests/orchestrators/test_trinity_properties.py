@@ -153,25 +153,22 @@ def twice_the_assistant(messages: list[Message]) -> list[str]:
 
 
 @given(st.lists(turns, min_size=1, max_size=8))
-def test_any_choices_and_replies_give_a_history_that_every_vendor_takes(script: list[Turn]) -> None:
+def test_any_choices_and_replies_give_a_history_that_every_vendor_takes_and_are_booked_once(
+    script: list[Turn],
+) -> None:
     play = Play(script)
     result = play.run()
     assert_whole(play, result)
     assert all(text.startswith("paused") for text in twice_the_assistant(result.new_messages))
     for request in play.asked:
         assert all(text.startswith("paused") for text in twice_the_assistant(list(request.messages)))
-
-
-@given(st.lists(turns, min_size=1, max_size=8))
-def test_everything_that_was_used_is_in_the_usage_once(script: list[Turn]) -> None:
-    play = Play(script)
-    result = play.run()
     refused = sum(1 for n in range(1, play.said + 1) if script[n % len(script)].reply == len(REPLIES) - 1)
     used = result.usage.input_tokens or 0
     assert play.said + play.router.count - refused <= used <= play.said + play.router.count
 
 
 @given(st.lists(calm, min_size=1, max_size=8))
+@settings(max_examples=examples(0.7))
 def test_the_text_is_the_last_answer_and_never_advice_or_a_verdict(script: list[Turn]) -> None:
     play = Play(script, agents=False)
     result = play.run()
@@ -185,6 +182,7 @@ def test_the_text_is_the_last_answer_and_never_advice_or_a_verdict(script: list[
 
 
 @given(st.lists(turns, min_size=1, max_size=8))
+@settings(max_examples=examples(0.7))
 def test_who_listens_gets_the_same_result(script: list[Turn]) -> None:
     alone, heard = Play(script), Play(script)
     try:
@@ -207,7 +205,7 @@ def test_who_listens_gets_the_same_result(script: list[Turn]) -> None:
 
 
 @given(st.lists(turns, min_size=1, max_size=5), st.integers(0, 60), st.booleans(), st.booleans())
-@settings(max_examples=examples(3))
+@settings(max_examples=examples(1.5))
 def test_a_cancel_anywhere_leaves_what_there_was(
     script: list[Turn], moment: int, during: bool, steered: bool
 ) -> None:

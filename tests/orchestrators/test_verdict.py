@@ -26,6 +26,9 @@ from tako.orchestrators.casting.verdict import verdict_of
         '```json\n{"accept": true}\n```',
         'Here it is: {"Decision": "accepted"}.',
         "APPROVED",
+        "ACCEPT, all steps hold",
+        "ACCEPT: no errors found",
+        "ACCEPT\nI looked for errors, and there are none, but for a comma.",
     ],
 )
 def test_an_acceptance(text: str) -> None:
@@ -44,6 +47,8 @@ def test_an_acceptance(text: str) -> None:
         '{"verdict": "REVISE", "reason": "ACCEPT"}',
         '{"accepted": false}',
         "REVISE (see step 2)",
+        "ACCEPT\nNo, wait: the second step is wrong.\nREVISE",
+        '{"accept": true, "verdict": "REVISE"}',
     ],
 )
 def test_a_refusal(text: str) -> None:
@@ -59,6 +64,10 @@ def test_a_refusal(text: str) -> None:
         "NOT ACCEPTED",
         "Accept if the sum is mended.",
         "Acceptable",
+        "ACCEPT, but mend the sum",
+        "ACCEPT (with changes)",
+        "Accepted: no",
+        "Accept - not yet",
         "It is right.\nACCEPT\nOr is it?",
         '{"accept": "yes"}',
         '{"verdict": 1}',

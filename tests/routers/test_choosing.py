@@ -184,12 +184,14 @@ def test_chosen_checks_what_anybodys_router_gives() -> None:
         Simulator().run(chosen(Always("code"), situation("x")))
 
 
-@pytest.mark.parametrize("candidates", [(), "code", []])
+@pytest.mark.parametrize("candidates", [(), "code", [], None, 3, [1, 2], ["a", None]])
 def test_somebody_has_to_be_there(candidates: Any) -> None:
     with pytest.raises(InvalidInput, match="candidates should be a list of names"):
         Situation((), candidates)
     with pytest.raises(InvalidInput, match="candidates should be a list of names"):
         RegexRouter().choose_sync("x", candidates)
+    with pytest.raises(InvalidInput, match="prompt should be text, not int"):
+        RegexRouter().choose_sync(3, THREE)  # type: ignore[arg-type]
 
 
 def test_the_task_is_what_the_user_said_last_and_no_result_of_a_tool() -> None:

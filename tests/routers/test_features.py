@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
 from tako.routers import FEATURE_DIM, FEATURES, FeatureRouter, featurise_text
 
+from ..effort import examples
 from .kit import ROLES, choose
 
 
@@ -78,6 +79,7 @@ def test_all_of_a_text_at_once() -> None:
     assert FEATURE_DIM == len(FEATURES) == len(expected) == 16
 
 
+@settings(max_examples=examples(0.5))
 @given(st.text(st.characters(codec=None), max_size=60))
 def test_any_text_has_features_that_are_finite_and_small(text: str) -> None:
     features = featurise_text(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import from_json, to_json
 
@@ -17,6 +17,7 @@ from tako.routers import FEATURES, ModelRouter, RouterModel, featurise_text
 from tako.routers.model import Layer
 from tako.testing import Playbook, Simulator
 
+from ..effort import examples
 from .kit import ROLES, choose, situation
 
 
@@ -46,8 +47,12 @@ def test_a_network_by_hand() -> None:
     assert DEEP.logits(featurise_text("")) == pytest.approx([4.5, 5.0])
     with pytest.raises(InvalidInput, match="features should be 16 numbers, not 2"):
         DEEP.logits([1, 2])
+    for wrong in ([math.nan] * 16, [1e308] * 16, "a" * 16, [True] * 16):
+        with pytest.raises(InvalidInput, match="features should be numbers from -1e6 to 1e6"):
+            DEEP.logits(wrong)  # type: ignore[arg-type]
 
 
+@settings(max_examples=examples(0.5))
 @given(
     st.integers(1, 4).flatmap(
         lambda size: st.tuples(
@@ -144,10 +149,35 @@ def test_any_other_value_is_a_model_or_invalid_input(value: Any, where: str) -> 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, 1e7, -1e7])
 def test_a_model_that_is_made_by_hand_is_checked_as_well(number: float) -> None:
-    with pytest.raises(InvalidInput, match=r"layers\[0\] should hold numbers"):
+    with pytest.raises(InvalidInput, match=r"layers\[0\]: weights\[0\] should hold numbers"):
         RouterModel((Layer(((number,) * 16,), (0.0,)),))
-    with pytest.raises(InvalidInput, match=r"layers\[0\] should hold numbers"):
+    with pytest.raises(InvalidInput, match=r"layers\[0\]: biases should hold numbers"):
         RouterModel((Layer(((0.0,) * 16,), (number,)),))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((None,), "layers should be a list, not NoneType"),
+        ((3,), "layers should be a list, not int"),
+        (([3],), r"layers\[0\] should be a Layer, not int"),
+        (([LINEAR], "abc"), "labels should be a list, not str"),
+        (([LINEAR], ["a", "b", "\ud800"]), "labels should be names"),  # which no file could hold
+        (([Layer((("1",) * 16,), (0.0,))],), "should hold numbers"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_model_of_anything_else_is_refused(arguments: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        RouterModel(*arguments)
+
+
+def test_lists_do_as_well_and_the_model_is_a_value_all_the_same() -> None:
+    assert hash(RouterModel([LINEAR], ["code", "math", "chat"])) == hash(MODEL)  # type: ignore[arg-type]
+
+
+def test_a_row_that_is_far_too_long_is_refused_before_its_numbers_are_read() -> None:
+    with pytest.raises(InvalidInput, match=r"weights\[0\] should have 16 numbers, not 5000"):
+        RouterModel.loads(_dumped(layer(weights=[["x"] * 5000] * 3)))
 
 
 def test_the_likeliest_candidate_is_chosen_by_its_label_wherever_it_stands() -> None:

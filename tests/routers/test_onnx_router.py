@@ -65,6 +65,16 @@ def test_a_file_that_is_no_model_is_refused(path: Path, data: bytes) -> None:
         choose(OnnxRouter(path), "x", ROLES)
 
 
+@pytest.mark.parametrize(
+    "told", [b'["code","math","chat"}', b'["code","math","math"]', b'{"code":1,"math":23}']
+)
+def test_labels_of_a_file_that_cannot_be_read_are_never_taken_for_none(path: Path, told: bytes) -> None:
+    path.write_bytes(onnx_bytes(MODEL).replace(b'["code","math","chat"]', told.ljust(22)))
+    with pytest.raises(InvalidInput, match="has 'labels' among its metadata that are no JSON list"):
+        choose(OnnxRouter(path), "x", ROLES)
+    assert choose(OnnxRouter(path, labels=MODEL.labels), "`x`", ROLES).index == 0
+
+
 def test_a_model_with_other_names_is_refused(path: Path) -> None:
     path.write_bytes(onnx_bytes(DEEP).replace(b"features", b"other_in"))
     with pytest.raises(InvalidInput, match=r"it should take features as float32\[1,16\]"):
@@ -79,6 +89,7 @@ def test_a_model_with_other_names_is_refused(path: Path) -> None:
         ({"path": "x", "labels": "code"}, "labels should be a list of names"),
         ({"path": "x", "labels": 3}, "labels should be a list of names"),
         ({"path": "x", "labels": ["a", ""]}, "labels should be names of candidates"),
+        ({"path": "x", "labels": ["a", "b", "a"]}, "none there twice"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: dict[str, Any], words: str) -> None:

@@ -43,8 +43,11 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "router.json")
+    unscored = tmp_path / "unscored.jsonl"
+    unscored.write_bytes(HEAD + line_of(route((1,), 0)))
     for arguments, words in (
         (["--out", out], "say what to train on"),
+        (["--out", out, "--journal", str(unscored)], "nothing to learn from in"),
         (["--out", out, "--rollouts", "gone.jsonl"], "gone.jsonl cannot be read"),
         (["--out", out, "--rollouts", __file__], "line 1 is no JSON"),
         (["--out", out, "--rollouts", "x", "--lr", "-1"], "x cannot be read"),
@@ -53,4 +56,4 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
         assert words in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli(["--rollouts", "x"])
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [unscored]

@@ -18,7 +18,7 @@ from tako.errors import InvalidInput
 from tako.routers import RouterModel, featurise_text
 from tako.routers.model import Layer
 from tako.training import Rollout, TrinityTrainer, label_from_scores, rollouts_of_lines, to_lines
-from tako.training.network import Network, sparse
+from tako.training.network import Network, Text
 from tako.training.trainer import START
 
 from ..effort import examples
@@ -42,7 +42,7 @@ def loss_of(model: RouterModel, batch: list[list[float]], labels: list[int]) -> 
     return -sum(math.log(share) for share in shares)
 
 
-@settings(max_examples=examples(0.6))
+@settings(max_examples=examples(0.3))
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(2, 3))
 def test_a_step_goes_down_the_gradient_of_the_loss(seed: int, hidden: int, classes: int) -> None:
     """Each weight is moved by what the loss changes when it is moved a little, found by trying that out."""
@@ -54,7 +54,7 @@ def test_a_step_goes_down_the_gradient_of_the_loss(seed: int, hidden: int, class
     ]
     labels = [chance.below(classes) for _ in batch]
     before = network.model()
-    loss = network.learn([sparse(features) for features in batch], labels, rate=1.0)
+    loss = network.learn([Text.of(features) for features in batch], labels, rate=1.0)
     assert loss == pytest.approx(loss_of(before, batch, labels))
     after, little = network.model(), 1e-6
     for place in range(2):
@@ -108,8 +108,24 @@ def test_each_epoch_goes_through_all_rollouts_in_an_order_of_its_own() -> None:
     learned = TrinityTrainer(hidden=2, epochs=1, batch_size=1).fit(ROLLOUTS).model()
     in_order = Network(2, 3, Chance(42, START))
     for one in ROLLOUTS:
-        in_order.learn([sparse(one.features)], [one.label], 0.05)
+        in_order.learn([Text.of(one.features)], [one.label], 0.05)
     assert learned != in_order.model()
+
+
+@pytest.mark.parametrize("hidden", [1, 2, 24])
+def test_units_that_nothing_reaches_are_left_out_and_nothing_else_is_different(hidden: int) -> None:
+    """Of one or two units all may be out of reach, and then the biases of the classes learn alone."""
+    texts, labels = [Text.of(one.features) for one in ROLLOUTS], [one.label for one in ROLLOUTS]
+    for seed in range(2):
+        saving, whole = Network(hidden, 3, Chance(seed)), Network(hidden, 3, Chance(seed))
+        for _ in range(3):
+            for first in range(0, len(texts), 4):
+                part = slice(first, first + 4)
+                saved = saving.learn(texts[part], labels[part], 0.2)
+                assert saved == whole.learn(texts[part], labels[part], 0.2)
+            saving.end_epoch()
+        assert saving.model() == whole.model()
+        assert hidden < 24 or 0 < len(saving._awake) < len(whole._awake) == 24
 
 
 def test_training_goes_on_from_the_weights_of_an_earlier_one(trained: TrinityTrainer) -> None:
@@ -119,6 +135,7 @@ def test_training_goes_on_from_the_weights_of_an_earlier_one(trained: TrinityTra
     fresh = TrinityTrainer(**{**QUICK, "epochs": 1}).fit(ROLLOUTS)
     assert again.loss is not None and fresh.loss is not None and again.loss < trained.loss < fresh.loss  # type: ignore[operator]
     assert again.model() != trained.model()
+    assert again.hidden == 8  # as the weights have it, whatever was said
     with pytest.raises(InvalidInput, match="weights are for 3 candidates, and there are 4 classes"):
         TrinityTrainer(weights=trained.model(), n_classes=4).fit(ROLLOUTS)
 
@@ -129,6 +146,8 @@ def test_labels_are_the_models_names_and_there_may_be_more_classes_than_were_see
     assert TrinityTrainer(hidden=2, epochs=1, n_classes=5).fit(ROLLOUTS).model().outputs == 5
     again = TrinityTrainer(epochs=1, weights=named.model(), n_classes=4).fit(ROLLOUTS)
     assert again.model().labels == ("a", "b", "c", "d")
+    with pytest.raises(InvalidInput, match="labels are b, a, c, d, and weights are for a, b, c, d; leave"):
+        TrinityTrainer(weights=named.model(), labels=["b", "a", "c", "d"])
 
 
 def test_what_cannot_be_a_model_is_said_before_the_work_is_done() -> None:
@@ -174,6 +193,7 @@ def test_a_wrong_argument_is_named(arguments: dict[str, Any], words: str) -> Non
 def test_defect_108_rollouts_are_checked_before_anything_is_learned() -> None:
     for rollouts, words in (
         ([], "rollouts is empty"),
+        (None, r"rollouts\[0\] should be a Rollout, not NoneType"),
         ([*ROLLOUTS, ("x", 1)], r"rollouts\[12\] should be a Rollout, not tuple"),
         ([Rollout("x", 3)], r"rollouts\[0\] has the label 3, and there are 3 classes, from 0 to 2"),
     ):
@@ -206,6 +226,7 @@ def test_a_training_that_runs_away_says_so() -> None:
         (("x", 0, [1.0]), "features should be 16 numbers, not 1"),
         (("x", 0, [math.nan] * 16), "features should be numbers from -1e6 to 1e6, not nan"),
         (("x", 0, ["1"] * 16), "features should be numbers"),
+        (("x", 0, None), "features should be numbers, not NoneType"),
     ],
 )
 def test_a_rollout_is_checked_when_it_is_made(arguments: Any, words: str) -> None:
@@ -223,7 +244,14 @@ def test_a_rollout_has_the_features_of_its_prompt() -> None:
 def test_the_label_is_the_place_of_the_best_score() -> None:
     assert label_from_scores([0.1, 0.9, 0.9]) == 1
     assert label_from_scores((-1,)) == 0
-    for scores, words in (([], "scores is empty"), ([0.1, math.nan], "NaN")):
+    wrong: list[tuple[Any, str]] = [
+        ([], "scores is empty"),
+        ([0.1, math.nan], "one of them is nan"),
+        ([None, 1], "one of them is None"),
+        ("01", "scores should be a list of numbers, not str"),
+        (iter([1]), "scores should be a list of numbers"),
+    ]
+    for scores, words in wrong:
         with pytest.raises(InvalidInput, match=words):
             label_from_scores(scores)
 
@@ -232,10 +260,17 @@ def test_a_line_ends_with_a_line_feed_and_nothing_else() -> None:
     assert rollouts_of_lines(b'{"prompt": "x",\r "label": 0}\r\n') == [Rollout.from_prompt("x", 0)]
 
 
+@settings(max_examples=examples(0.5))
 @given(st.lists(st.tuples(st.text(), st.integers(0, 9)), max_size=5))
 def test_rollouts_come_back_from_their_lines(pairs: list[tuple[str, int]]) -> None:
     rollouts = [Rollout.from_prompt(*pair) for pair in pairs]
     assert rollouts_of_lines(to_lines(rollouts)) == rollouts
+
+
+def test_what_no_file_can_hold_becomes_a_question_mark_and_a_file_is_bytes() -> None:
+    assert to_lines([Rollout("a\ud800", 0)]) == b'{"prompt":"a?","label":0}\n'
+    with pytest.raises(InvalidInput, match="data should be bytes, not str"):
+        rollouts_of_lines("{}")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +302,10 @@ def test_it_learns_from_a_file_and_writes_what_it_learned(tmp_path: Path, traine
         TrinityTrainer().fit_jsonl(tmp_path / "gone.jsonl")
     with pytest.raises(InvalidInput, match=r"router\.onnx cannot be written: No such file"):
         trained.export_onnx(tmp_path / "gone" / "router.onnx")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InvalidInput, match="folder cannot be written: Is a directory"):
+        trained.export_json(tmp_path / "folder")
+    (tmp_path / "folder").rmdir()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["rollouts.jsonl", "router.json"]
 
 

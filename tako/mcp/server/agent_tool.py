@@ -1,4 +1,15 @@
-"""An agent as a tool of a server: it takes a prompt, says how it gets on, and gives its answer."""
+"""An agent as a tool of a server: it takes a prompt, says how it gets on, and gives its answer.
+
+An agent is any orchestrator. The client hears, as progress, what it answers, and in words what it does:
+
+| event         | of the agent itself        | of those who work for it (workers, roles, rollouts) |
+|---------------|----------------------------|-----------------------------------------------------|
+| AssistantText | piece by piece             |                                                     |
+| ToolCallStart | "calls weather"            | "research: calls weather"                           |
+| RoleChosen    | "thinker speaks"           | and so on                                           |
+| NodeAdded     | "answer 3: 0.40"           |                                                     |
+| Recursion     | "answer judged with 0.40"  |                                                     |
+"""
 
 from __future__ import annotations
 
@@ -8,7 +19,7 @@ from typing import Any
 from tako.driving.targets import MakesFlow
 from tako.effects import Flow
 from tako.errors import Cancelled
-from tako.events import AssistantText, ToolCallStart
+from tako.events import AssistantText, NodeAdded, Recursion, RoleChosen, SubAgentEvent, ToolCallStart
 from tako.mcp.server.client import Client
 from tako.mcp.server.offers import ServedTool
 from tako.mcp.server.tapping import tapped
@@ -47,5 +58,22 @@ def _tell(client: Client, event: Any) -> None:
     """What the agent does, as a step of progress."""
     if isinstance(event, AssistantText):
         client.went_on(event.delta)
-    elif isinstance(event, ToolCallStart):
-        client.went_on(f"calls {event.name}")
+    elif isinstance(event, SubAgentEvent):
+        if words := _words(event.event):
+            client.went_on(f"{'/'.join(event.path)}: {words}")
+    elif words := _words(event):
+        client.went_on(words)
+
+
+def _words(event: Any) -> str:
+    """What is said of something that was done; nothing of most."""
+    match event:
+        case ToolCallStart():
+            return f"calls {event.name}"
+        case RoleChosen():
+            return f"{event.role} speaks"
+        case NodeAdded():
+            return f"answer {event.node}: {event.error or f'{event.score:.2f}'}"
+        case Recursion():
+            return f"answer judged with {event.confidence:.2f}"
+    return ""

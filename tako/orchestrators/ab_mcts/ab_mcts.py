@@ -49,8 +49,8 @@ class AbMcts(Orchestrator[SearchResult]):
     max_iterations          how many answers are made; max_simulations is the same
     branching_factor        how many children a node may have; None is any number
     max_depth               how often an answer may be improved on; None is any number of times
-    max_steps_per_rollout   how often one rollout may call its model
-    temperature             of each call
+    max_steps_per_rollout   how often one rollout may call its model, and
+    temperature             of each call; both of candidates that are providers
     min_confidence          a score with which the search ends; None is none
     seed                    the same seed and the same replies give the same tree; None is one by chance
     batch_size              how many iterations are performed side by side

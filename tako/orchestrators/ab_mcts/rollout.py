@@ -10,8 +10,8 @@
 |------------------------------------|-----------------------------------------------------------------------|
 | an answer, and a score             | has a new node                                                        |
 | an answer that is none (refused,   | has a new node that failed, with a score of 0, and goes on. If        |
-| out of steps, ...), or an error of | nothing has succeeded yet and another try cannot help (a wrong key,   |
-| the router, candidate or verifier  | a wrong argument), that error is raised                               |
+| out of steps, ...), or an error of | nothing has succeeded yet, and for none of the candidates another try |
+| the router, candidate or verifier  | can help (a wrong key, a wrong argument), the first error is raised   |
 | Cancelled                          | returns what it has; the trial is still to be done                    |
 
 Events: for each trial of a batch a StepStart; then, mixed, what the candidates say, as SubAgentEvents, and

@@ -15,8 +15,9 @@ and no connection, so at any moment it can be written to JSON (`dumps`), read in
 
 | between two batches the search ends   | with                                                            |
 |---------------------------------------|-----------------------------------------------------------------|
-| nothing has succeeded, a trial failed | "error": the first hopeless one                                 |
-| in a way that another cannot cure     |                                                                 |
+| nothing has succeeded, and each       | "error": the first of these failures                            |
+| candidate has failed in a way that    |                                                                 |
+| another try cannot cure               |                                                                 |
 | nothing has succeeded until the end   | "error": the last one that failed                               |
 | a score has reached min_confidence    | "stop"                                                          |
 | max_iterations are used, or the tree  | "stop"                                                          |
@@ -88,7 +89,7 @@ def planted(options: SearchOptions, seed: int) -> TreeSearch:
 class SearchRun:
     """The state of one search. See the tables at the head of this file."""
 
-    __slots__ = ("_broken_by", "_outcomes", "_spent", "_tree", "opening", "options", "run_id")
+    __slots__ = ("_hopeless", "_outcomes", "_spent", "_tree", "opening", "options", "run_id")
 
     def __init__(self, opening: Opening, options: SearchOptions) -> None:
         self.opening = opening
@@ -97,7 +98,7 @@ class SearchRun:
         self._tree = None if options.seed is None else planted(options, options.seed)
         self._outcomes: dict[int, TrialScored | TrialFailed] = {}  # of the open batch
         self._spent = Spending()  # but for what is in the outcomes
-        self._broken_by: int | None = None
+        self._hopeless: dict[str, int] = {}  # by candidate, the first trial that another could not cure
 
     def __repr__(self) -> str:
         return f"<SearchRun, {self.iterations} of {self.options.max_iterations} iterations>"
@@ -155,17 +156,16 @@ class SearchRun:
         for number, _ in batch:
             outcome = outcomes.pop(number)
             self._spent += outcome.spent
-            if self._broken_by is None and isinstance(outcome, TrialFailed) and outcome.is_hopeless:
-                self._broken_by = number
-        if tree.best():
-            self._broken_by = None
+            if isinstance(outcome, TrialFailed) and outcome.is_hopeless:
+                self._hopeless.setdefault(outcome.candidate, number)
         return nodes
 
     def _end(self, tree: TreeSearch) -> Finished | None:
         """Why there is no other batch, if there is none."""
         options, best = self.options, tree.best()
-        if self._broken_by is not None:
-            return Finished("error", tree.nodes[self._broken_by].error or "", self._broken_by)
+        if not best and len(self._hopeless) == len(options.candidates):
+            first = min(self._hopeless.values())
+            return Finished("error", tree.nodes[first].error or "", first)
         score = (best[0].score or 0.0) if best else 0.0
         if best and options.min_confidence is not None and score >= options.min_confidence:
             return Finished("stop", f"min_confidence was reached: {score:g}")
@@ -265,6 +265,10 @@ class SearchRun:
         """What each trial's run has used."""
         return self.spent.runs
 
+    def as_data(self) -> dict[str, Any]:
+        """The tree as JSON: the root, in which all others are nested as `children`."""
+        return self.tree.as_data()
+
     def as_text(self) -> str:
         """The tree, drawn with lines; the best answer has a star."""
         return self.tree.as_text(self._label)
@@ -303,7 +307,7 @@ class SearchRun:
             tree=None if self._tree is None else from_json(self._tree.dumps()),
             spent=self._spent,
             outcomes=tuple([self._outcomes[number] for number in sorted(self._outcomes)]),
-            broken_by=self._broken_by,
+            hopeless=self._hopeless,
         )
         try:
             return snapshot.model_dump_json()
@@ -330,7 +334,7 @@ class SearchRun:
     def _restored(cls, data: SearchSnapshot) -> SearchRun:
         require_answered(data.history, data.prompt)
         run = cls(Opening(data.prompt, data.history, data.system, data.principal), data.options)
-        run.run_id, run._spent, run._broken_by = data.run_id, data.spent, data.broken_by
+        run.run_id, run._spent, run._hopeless = data.run_id, data.spent, dict(data.hopeless)
         if data.tree is not None:
             run._tree = TreeSearch.loads(to_json(data.tree).decode())
             _require_answers(run._tree, data)
@@ -371,8 +375,9 @@ def _require_answers(tree: TreeSearch, data: SearchSnapshot) -> None:
     """Raise InvalidInput if the tree is not that of these options, or a node has no answer."""
     if tuple(tree.actions) != data.options.candidates:
         raise InvalidInput("its tree has other actions than it has candidates")
-    if data.broken_by is not None and not 0 < data.broken_by < len(tree.nodes):
-        raise InvalidInput("what broke it is not in its tree")
+    for candidate, number in data.hopeless.items():
+        if candidate not in data.options.candidates or not 0 < number < len(tree.nodes):
+            raise InvalidInput("its tree does not have the failures that are said to be hopeless")
     for node in tree.nodes[1:]:
         if node.error is None:
             _require_messages(answer_of(node), f"node {node.number}")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from tako.errors import InvalidInput
+from tako.errors import TakoError
 from tako.models import NOT_COUNTED, Message, Principal, Usage, Value
 from tako.orchestrators.ledger import Ledger
 from tako.orchestrators.result import StopReason, SubAgentUsage
@@ -116,11 +116,13 @@ class Answer(Value):
 
     @classmethod
     def of(cls, messages: Sequence[Message], **fields: Any) -> Answer:
-        """An answer with these messages; raises InvalidInput if they cannot be written."""
+        """An answer with these messages; raises TakoError if they cannot be written: another try may do."""
         try:
             return cls(conversation=_MESSAGES.dump_json(tuple(messages)).decode(), **fields)
         except PydanticSerializationError as error:
-            raise InvalidInput(f"this answer cannot be kept, something in it is not JSON: {error}") from error
+            raise TakoError(
+                f"this answer cannot be kept, something in it is not JSON: {error}", phase="search"
+            ) from error
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -210,7 +212,7 @@ class TrialFailed(Value):
     candidate: str
     error: str
     is_hopeless: bool = False
-    """Trying again cannot help; if nothing else has succeeded, the search ends."""
+    """Its candidate need not try again. When each has failed so, and nothing succeeded, the search ends."""
     spent: Spending = Spending()
 
 
@@ -239,4 +241,4 @@ class SearchSnapshot(Value):
     tree: dict[str, Any] | None = None
     spent: Spending = Spending()
     outcomes: tuple[Annotated[TrialScored | TrialFailed, Field(discriminator="kind")], ...] = ()
-    broken_by: int | None = None
+    hopeless: dict[str, int] = Field(default_factory=dict)

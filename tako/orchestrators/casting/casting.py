@@ -14,16 +14,21 @@ from tako.errors import InvalidInput
 from tako.orchestrators.agent_run import AgentRun
 from tako.orchestrators.agent_steps import CallModel
 from tako.orchestrators.base import Orchestrator
-from tako.orchestrators.equipment import Equipment
+from tako.orchestrators.casting.turns import UNKNOWN
+from tako.orchestrators.equipment import ASKED, Equipment
+from tako.orchestrators.options import RunOptions
 from tako.providers.base import Provider
 from tako.routers.base import Router, Situation
 from tako.routers.function import router_of
 from tako.verifiers.base import Verifier
 
-__all__ = ["Cast", "Casting", "Kind", "Speaker", "casting_among"]
+__all__ = ["Casting", "Kind", "Scene", "Speaker", "casting_among"]
 
 Kind: TypeAlias = Literal["worker", "thinker", "verifier"]
 """What the words of a speaker are: an answer, advice, or a verdict; see `speaking`."""
+
+FOR_MODELS = tuple([name for name in RunOptions.model_fields if name == "system" or name in ASKED])
+"""Options that an orchestrator in a role does not hear of: it has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast(Situation):
+class Scene(Situation):
     """What the router of a cast is asked about. `task` is what the user said, not a stage direction."""
 
     asked: str = ""
@@ -103,14 +108,30 @@ class Casting:
             cost = None if cost is None or price is None else cost + price
         return cost
 
+    def require_heard(self, options: RunOptions, equipment: Equipment) -> None:
+        """Raise InvalidInput for what is for models alone, where there is none in the cast."""
+        if self.providers:
+            return
+        usual = RunOptions()
+        unheard = [name for name in FOR_MODELS if getattr(options, name) != getattr(usual, name)]
+        unheard += ["tools"] if len(equipment.tools) else []
+        unheard += ["mcp_servers"] if equipment.servers else []
+        if unheard:
+            raise InvalidInput(
+                f"{', '.join(unheard)}: for roles that are providers, and there is none; give this to the "
+                "orchestrators in the roles"
+            )
+
     def equip(self, equipment: Equipment, run: AgentRun) -> Equipment:
         """With the model that has spoken last: what its tools run with, in a run that is resumed."""
-        who = self.speaker(run.turns.spoken[-1]).who if run.turns and run.turns.spoken else None
+        self.require_heard(run.options, equipment)
+        last = run.turns.spoken[-1] if run.turns and run.turns.spoken else UNKNOWN
+        who = None if last == UNKNOWN else self.speaker(last).who
         return replace(equipment, provider=who) if isinstance(who, Provider) else equipment
 
-    def situation(self, step: CallModel, asked: str, spoken: tuple[int, ...]) -> Cast:
+    def situation(self, step: CallModel, asked: str, spoken: tuple[int, ...]) -> Scene:
         """What the router is asked."""
-        return Cast(
+        return Scene(
             messages=tuple(step.messages),
             candidates=tuple([one.label for one in self.speakers]),
             step=step.step,

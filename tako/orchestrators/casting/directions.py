@@ -1,7 +1,8 @@
 """Directions: what is said to the next speaker when one has spoken and the run goes on.
 
 They are said in the user's name, because a vendor takes no two turns of the assistant in a row; and marked,
-because they are not the user's: who looks for the task passes over them.
+because they are not the user's: who looks for the task passes over them, and over what an agent says of an
+answer that does not fit its `output_type`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tako.models import Message, Role
+from tako.orchestrators.agent_run import NOT_VALID
 from tako.orchestrators.casting.verdict import verdict_of
 
 if TYPE_CHECKING:
@@ -17,19 +19,26 @@ if TYPE_CHECKING:
     from tako.orchestrators.casting.casting import Casting, Speaker
     from tako.orchestrators.casting.turns import Turns
 
-__all__ = ["DIRECTION", "direction_after", "task_of"]
+__all__ = ["DIRECTION", "direction_after", "place_of_task", "task_of"]
 
 DIRECTION = "[stage direction] "
 LONGEST_REASON = 2000
 """Characters of what a judge says that the next speaker gets to read."""
 
 
+def place_of_task(messages: Sequence[Message]) -> int | None:
+    """Where that is what the user said last; None if the user has said nothing."""
+    for place in range(len(messages) - 1, -1, -1):
+        message = messages[place]
+        if message.role is Role.USER and not message.text.startswith((DIRECTION, NOT_VALID)):
+            return place
+    return None
+
+
 def task_of(messages: Sequence[Message]) -> str:
-    """What the user said last; a stage direction is not the user's."""
-    for message in reversed(messages):
-        if message.role is Role.USER and not message.text.startswith(DIRECTION):
-            return message.text
-    return ""
+    """What the user said last."""
+    place = place_of_task(messages)
+    return "" if place is None else messages[place].text
 
 
 def direction_after(casting: Casting, speaker: Speaker, run: AgentRun) -> str:

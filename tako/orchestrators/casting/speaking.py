@@ -15,8 +15,8 @@ place. What each kind of speaker says means something else for how the run goes 
 What a worker says comes as the run's own AssistantText; what the others say, and whatever an agent does
 on its way to its answer, as SubAgentEvents under the name of the role. A run that goes on is told so in the
 user's name, by a stage direction: so no vendor sees two turns of the assistant in a row, and the next
-speaker knows what those words were. When no step is left it ends with
-"max_steps" instead. Its text is the last answer in any case; advice and verdicts stay in the conversation.
+speaker knows what those words were. When no step is left it ends with "max_steps" instead. Its text is the
+last answer in any case; advice and verdicts stay in the conversation.
 
 Invariants. Whose turn it is, is in the run (`turns`), and so nobody is asked again about a step that was
 chosen for. What the router and the judge have used is booked, also if they fail. A judge is asked once about
@@ -47,7 +47,7 @@ from tako.orchestrators.agent_run import GOES_ON
 from tako.orchestrators.agent_steps import CallModel, ModelReplied, Told
 from tako.orchestrators.base import Orchestrator
 from tako.orchestrators.casting.casting import Casting, Speaker
-from tako.orchestrators.casting.directions import DIRECTION, direction_after, task_of
+from tako.orchestrators.casting.directions import DIRECTION, direction_after, place_of_task, task_of
 from tako.orchestrators.casting.turns import Turns
 from tako.orchestrators.judging import scored, watched
 from tako.orchestrators.ledger import Ledger
@@ -99,23 +99,18 @@ def _choose(scope: Scope, casting: Casting, step: CallModel, turns: Turns) -> Fl
     try:
         decision = yield from flow
     except TakoError as error:
-        _book_failed_choice(ledger, error)
-        scope.run.turns = turns.with_books(ledger)
+        ledger.add_failure(error)
+        error.partial = None  # what it had to say is no part of the conversation
+        scope.run.turns = turns.asked(ledger)
         raise
     ledger.add(decision.usage, decision.cost_usd)
     speaker = casting.speaker(decision.index)
-    turns = turns.with_books(ledger).given(decision.index, is_answer=speaker.kind == "worker")
+    turns = turns.asked(ledger).given(decision.index, is_answer=speaker.kind == "worker")
     scope.run.turns = turns
     if scope.show is not None:
         yield scope.tell(
             RoleChosen(step.step, speaker.name, decision.index, decision.confidence, decision.reason)
         )
-
-
-def _book_failed_choice(ledger: Ledger, error: TakoError) -> None:
-    """What the router has used is the run's; what it had to say is not."""
-    ledger.add_failure(error)
-    error.partial = None
 
 
 def _on_model(
@@ -153,7 +148,8 @@ def _on_agent(scope: Scope, speaker: Speaker, agent: Orchestrator[Any], step: Ca
     run, ledger = scope.run, Ledger()
     if scope.show is not None:
         yield scope.tell(StepStart(step.step, f"turn_{run.run_id}_{step.step}"))
-    history, prompt = list(step.messages[:-1]), _prompt(speaker, list(step.messages[-1:]))
+    begin = place_of_task(step.messages) or 0
+    history, prompt = step.messages[:begin], _prompt(speaker, step.messages[begin:])
     try:
         result = yield from nested(
             scope.place, speaker.name, agent, prompt, ledger, history=history, principal=run.options.principal
@@ -164,7 +160,7 @@ def _on_agent(scope: Scope, speaker: Speaker, agent: Orchestrator[Any], step: Ca
         raise
     finally:
         assert run.turns is not None
-        run.turns = run.turns.with_books(ledger)
+        run.turns = run.turns.ran(ledger)
         for name in ledger.still_running:
             run.left_running(name)
     run.feed(ModelReplied(_as_reply(result, _reason(result)), scope.equipment.wants_output))
@@ -172,14 +168,18 @@ def _on_agent(scope: Scope, speaker: Speaker, agent: Orchestrator[Any], step: Ca
         yield scope.tell(AssistantText(step.step, result.text))
 
 
-def _prompt(speaker: Speaker, last: list[Message]) -> list[Message]:
-    """What the agent is asked, with what it should be behind it: its system prompt is its own."""
+def _prompt(speaker: Speaker, asked: Sequence[Message]) -> list[Message]:
+    """The task and what was said of it, and what the agent should be behind it: its system prompt is its own.
+
+    The task is in the prompt, and not in the history, because whatever the agent is takes it from there:
+    what to have judged, which pictures to show to others.
+    """
     if not speaker.instructions:
-        return last
+        return list(asked)
     said = f"{DIRECTION}{speaker.instructions}"
-    if last and last[0].role is Role.USER:
-        return [Message.user((*last[0].content, TextPart(text=said)))]
-    return [*last, Message.user(said)]
+    if asked and asked[-1].role is Role.USER:
+        return [*asked[:-1], Message.user((*asked[-1].content, TextPart(text=f"\n\n{said}")))]
+    return [*asked, Message.user(said)]
 
 
 def _as_reply(result: RunResult[Any], reason: FinishReason) -> ChatResponse:
@@ -213,7 +213,7 @@ def _while_judged(
         )
     finally:
         assert run.turns is not None
-        run.turns = run.turns.with_books(ledger)
+        run.turns = run.turns.asked(ledger)
 
 
 # The end of a turn.
@@ -244,7 +244,7 @@ def _judge(scope: Scope, verifier: Verifier, turns: Turns) -> Flow[None]:
     try:
         score = yield from scored(scope.place, verifier, candidate, ledger)
     finally:
-        run.turns = turns.with_books(ledger)
+        run.turns = turns.asked(ledger)
     run.turns = run.turns.judged(score.value, score.reason)
     if scope.show is not None:
         yield scope.tell(VerifierScore(run.step, turns.spoken[-1], score.value, False, score.reason))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN", "Turns"]
 
 UNKNOWN = -1
-"""The place of who spoke when nobody had been chosen."""
+"""The place of who spoke and was not chosen: an agent without a cast that has gone on with the run."""
 CUT = frozenset(("length", "content_filter", "error"))
 """Reasons for which an answer is not whole."""
 
@@ -77,28 +77,31 @@ class Turns(Value):
 
     def replied(self, response: ChatResponse, end: int) -> Turns:
         """Who had the turn has said this; the conversation ends there."""
-        has_calls = bool(response.message.tool_calls)
-        paused = response.finish_reason == "pause" and not has_calls
-        place = UNKNOWN if self.now is None else self.now
-        changes: dict[str, Any] = {
-            "now": place if paused else None,
-            "spoken": (*self.spoken, place),
-            "usage": {**self.usage, place: self.usage.get(place, NOT_COUNTED) + response.usage},
-            "is_open": not (paused or has_calls),
-        }
-        if self.is_answer and not (has_calls and self.has_answer):
-            is_cut = response.finish_reason in CUT
-            changes |= {"answer_end": end, "has_answer": not has_calls, "is_cut": is_cut}
-            changes |= {"score": None, "score_reason": ""}
-        return self.model_copy(update=changes)
+        return self._with_words(response, end, is_answer=self.now is None or self.is_answer)
 
     def broke(self, response: ChatResponse | None, end: int) -> Turns:
         """The turn was stopped, and this is what there is of it."""
         turns = self
         if response is not None:
-            said_it = self.is_answer and bool(response.message.content)
-            turns = self.model_copy(update={"is_answer": said_it}).replied(response, end)
+            is_answer = bool(response.message.content) and (self.now is None or self.is_answer)
+            turns = self._with_words(response, end, is_answer=is_answer)
         return turns.model_copy(update={"now": None, "is_open": False})
+
+    def _with_words(self, response: ChatResponse, end: int, *, is_answer: bool) -> Turns:
+        has_calls = bool(response.message.tool_calls)
+        paused = response.finish_reason == "pause" and not has_calls
+        place = UNKNOWN if self.now is None else self.now
+        changes: dict[str, Any] = {
+            "now": self.now if paused else None,
+            "spoken": (*self.spoken, place),
+            "usage": {**self.usage, place: self.usage.get(place, NOT_COUNTED) + response.usage},
+            "is_open": self.now is not None and not (paused or has_calls),
+        }
+        if is_answer and not (has_calls and self.has_answer):
+            is_cut = response.finish_reason in CUT
+            changes |= {"answer_end": end, "has_answer": not has_calls, "is_cut": is_cut}
+            changes |= {"score": None, "score_reason": ""}
+        return self.model_copy(update=changes)
 
     def settled(self) -> Turns:
         """It has been decided whether that was the end."""
@@ -108,10 +111,12 @@ class Turns(Value):
         """The last answer has a score."""
         return self.model_copy(update={"score": score, "score_reason": reason})
 
-    def with_books(self, ledger: Ledger) -> Turns:
-        """What an agent, a router or a judge has used is booked."""
-        if ledger.sub_agents:
-            return self.model_copy(update={"runs": (*self.runs, *ledger.sub_agents)})
+    def ran(self, ledger: Ledger) -> Turns:
+        """An agent has spoken, and all that is in the ledger is what it has used."""
+        return self.model_copy(update={"runs": (*self.runs, *ledger.sub_agents)})
+
+    def asked(self, ledger: Ledger) -> Turns:
+        """A router or a judge was asked, and all that is in the ledger is what it has used."""
         ours, theirs = self.beside_cost, ledger.cost_usd
         cost = None if ours is None or theirs is None else ours + theirs
         return self.model_copy(update={"beside": self.beside + ledger.usage, "beside_cost": cost})

@@ -4,9 +4,10 @@
 |-----------------------------------------------------------|---------------------|
 | a JSON object with "verdict" (or "decision"), or with     | what stands there   |
 | "accept" (or "accepted"), alone, in a fence or in prose   |                     |
-| a first line of ACCEPT or REVISE, with or without more,   | that                |
-| "Verdict:" before it, or marks of Markdown around it      |                     |
-| a last line like that                                     | that                |
+| a first or a last line of ACCEPT or REVISE, with or       | that                |
+| without more, "Verdict:" before it, or marks of Markdown  |                     |
+| ACCEPT in one of these places, REVISE in another          | REVISE              |
+| ACCEPT with a condition in its line: but, if, once ...    | nothing: no verdict |
 | anything else                                             | nothing: no verdict |
 
 Invariants. Silence accepts nothing, nor does a sentence that only contains the word. Any text gives one
@@ -16,6 +17,7 @@ of the three, in time that grows with its length.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pydantic_core import from_json
 
@@ -26,7 +28,14 @@ LONGEST_LINE = 400
 # Behind the word its sentence ends, or an explanation begins: "Accept." and "ACCEPT - fine", not "Accept if".
 LINE = re.compile(
     r"[\s>*_#`~-]*(?:(?:final\s+|my\s+)?(?:verdict|decision)[\s*_`:=-]+)?"
-    r"(?P<word>accept(?:ed|s)?|approved?|revised?|reject(?:ed|s)?)(?:[*_`\"')\]]|\s)*(?:$|[.,:;!(\n]|-|\u2013|\u2014)",
+    r"(?P<word>accept(?:ed|s)?|approved?|revised?|reject(?:ed|s)?)(?:[*_`\"')\]]|\s)*"
+    r"(?P<rest>$|[.,:;!(\n]|-|\u2013|\u2014)",
+    re.IGNORECASE,
+)
+# "ACCEPT, but mend the sum" and "Accepted: no" accept nothing.
+CONDITION = re.compile(
+    r"\b(?:but|if|unless|provided|except|once|after|however|not yet|changes|revise|reject)\b"
+    r"|^\W*(?:no|not|false)\b\W*$",
     re.IGNORECASE,
 )
 POSITIVE = ("accept", "approve")
@@ -38,16 +47,23 @@ def verdict_of(text: str) -> bool | None:
     if stated is not None:
         return stated
     lines = [line for line in text.split("\n") if line.strip()]
-    for line in (lines[:1], lines[-1:]):
-        said = _read("".join(line))
-        if said is not None:
-            return said
-    return None
+    return _together(_read(line) for line in (*lines[:1], *lines[-1:]))
+
+
+def _together(verdicts: Iterable[bool | None]) -> bool | None:
+    """One that refuses counts more than one that accepts."""
+    said = set(verdicts)
+    return False if False in said else True if True in said else None
 
 
 def _read(line: str) -> bool | None:
-    found = LINE.match(line[:LONGEST_LINE])
-    return None if found is None else found["word"].lower().startswith(POSITIVE)
+    line = line[:LONGEST_LINE]
+    found = LINE.match(line)
+    if found is None:
+        return None
+    if not found["word"].lower().startswith(POSITIVE):
+        return False
+    return None if CONDITION.search(line[found.start("rest") :]) else True
 
 
 def _stated(text: str) -> bool | None:
@@ -59,10 +75,10 @@ def _stated(text: str) -> bool | None:
         stated = from_json(text[begin : end + 1])
     except ValueError:
         return None
-    for name, value in stated.items() if isinstance(stated, dict) else ():
-        known = name.lower()
-        if known in ("accept", "accepted") and isinstance(value, bool):
-            return value
-        if known in ("verdict", "decision") and isinstance(value, str):
-            return _read(value)
-    return None
+    return _together(_of_field(name.lower(), value) for name, value in stated.items())
+
+
+def _of_field(name: str, value: object) -> bool | None:
+    if name in ("accept", "accepted") and isinstance(value, bool):
+        return value
+    return _read(value) if name in ("verdict", "decision") and isinstance(value, str) else None

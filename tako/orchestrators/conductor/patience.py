@@ -72,7 +72,7 @@ class _Patience:
         try:
             reply = yield Within(left, _alone(effect))
         except Cancelled:
-            self._stopped(wait, began, began)
+            self._stopped(wait, began)
             raise
         except Exception as error:
             if isinstance(error, TimedOut) and isinstance(error.__cause__, Cancelled):  # else it is its own
@@ -94,13 +94,14 @@ class _Patience:
             moment = yield Now()
         except Cancelled:
             moment = began
-        self._stopped(wait, began, moment)
+        self._stopped(wait, moment)
 
-    def _stopped(self, wait: object, began: float, moment: float) -> None:
-        """It is not waited for any more; if it was the last, the clock stops."""
+    def _stopped(self, wait: object, moment: float) -> None:
+        """It is not waited for any more; if it was the last, the clock stops, once: where flows are threads
+        two may be the last."""
         self._waits.discard(wait)
-        if not self._waits:
-            self._left -= max(moment - self._running.pop("since", began), 0.0)
+        if not self._waits and (since := self._running.pop("since", None)) is not None:
+            self._left -= max(moment - since, 0.0)
 
 
 def _alone(effect: Effect) -> Flow[Any]:

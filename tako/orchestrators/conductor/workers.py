@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tako.errors import InvalidInput
 from tako.models import Part
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tako.mcp.config import ServerConfig
 
 __all__ = ["Hand", "Worker", "hands_of", "require_seconds"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,7 @@ class Worker:
         if isinstance(self.system, Iterable) and not isinstance(self.system, str):
             object.__setattr__(self, "system", tuple(self.system))
         for name in ("tools", "mcp_servers"):
-            given = getattr(self, name)
-            if not isinstance(given, Iterable) or isinstance(given, str):
-                raise InvalidInput(f"Worker: {name} should be a list, not {type(given).__name__}")
-            object.__setattr__(self, name, tuple(given))
+            object.__setattr__(self, name, _listed(f"Worker: {name}", getattr(self, name)))
             if getattr(self, name) and isinstance(self.runs, Orchestrator):
                 raise InvalidInput(f"Worker: {name} are for a provider; an orchestrator has its own")
 
@@ -126,8 +125,12 @@ def hands_of(
         )
     if not workers:
         raise InvalidInput("workers is empty; give the coordinator at least one")
-    common = tuple(tools), tuple(mcp_servers)
-    return {name: _hand(name, value, *common, timeout) for name, value in workers.items()}
+    common = _listed("tools", tools), _listed("mcp_servers", mcp_servers)
+    hands = {name: _hand(name, value, *common, timeout) for name, value in workers.items()}
+    if any(common) and not any(isinstance(hand.worker.runs, Provider) for hand in hands.values()):
+        given = "tools" if common[0] else "mcp_servers"
+        raise InvalidInput(f"{given} are for workers that are providers, and none is")
+    return hands
 
 
 def require_seconds(argument: str, value: object) -> None:
@@ -136,6 +139,12 @@ def require_seconds(argument: str, value: object) -> None:
         return
     if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
         raise InvalidInput(f"{argument} should be a positive number of seconds, or None, not {value!r}")
+
+
+def _listed(argument: str, given: Iterable[T]) -> tuple[T, ...]:
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise InvalidInput(f"{argument} should be a list, not {type(given).__name__}")
+    return tuple(given)
 
 
 def _hand(

@@ -16,8 +16,6 @@ from tako.tools.builtin.running import CANCEL_GRACE, MARK, TERM_GRACE, Limits, R
 
 __all__ = ["CommandEnded", "run_to_end"]
 
-UNLIMITED = Limits(processes=None, memory=None, output=None)
-
 
 @dataclass(frozen=True, slots=True)
 class CommandEnded:
@@ -42,12 +40,12 @@ def run_to_end(
     timeout: float,
     max_output: int,
     token: CancellationToken,
-    environ: Mapping[str, str] | None = None,
-    limits: Limits = UNLIMITED,
+    environ: Mapping[str, str],
+    limits: Limits,
 ) -> CommandEnded:
-    """Run it; the environment is ours if None. Raises OSError if it cannot be started, and Cancelled."""
+    """Run it. Raises OSError, or ValueError for a NUL, if it cannot be started, and Cancelled."""
     token.raise_if_cancelled()
-    environment = dict(os.environ if environ is None else environ)
+    environment = dict(environ)
     if MARK in os.environ:  # we are below a command ourselves
         environment[MARK] = os.environ[MARK]
     running = RunningCommand(

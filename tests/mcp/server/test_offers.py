@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
 from examples.mcp_server import SERVER as LIBRARY
-from tako import SingleAgent
+from tako import AbMcts, Conductor, SelfCaller, SingleAgent, Trinity
 from tako.effects import Emit, Flow, Now, OnError, Sleep, gather, within
 from tako.errors import InvalidInput, TimedOut
 from tako.mcp.server import Client, Embedded, McpServer, Prompt, Resource, ServedTool, Template, answer, serve
@@ -222,6 +223,47 @@ def test_an_agent_that_cannot_go_on_is_an_error() -> None:
         "result"
     ]
     assert told["isError"] and "max_steps" in told["content"][0]["text"]
+
+
+PLANS = ['{"dispatch": [{"worker": "w", "task": "count"}]}', '{"halt": true, "final_answer": "one"}']
+
+
+def worker() -> SingleAgent:
+    return SingleAgent(Fake(script=[ContentPart.tool_call("1", "number", {}), "1"]), tools=[number])
+
+
+@pytest.mark.parametrize(
+    ("agent", "words", "answer"),
+    [
+        (
+            lambda: Conductor(Fake(script=PLANS), {"w": worker()}),
+            ["calls worker:w", "w:step1-1: calls number", "one"],
+            "one",
+        ),
+        (
+            lambda: Trinity.classic(Fake(script=["count", "one", "ACCEPT"])),
+            ["thinker speaks", "worker speaks", "one", "verifier speaks"],
+            "one",
+        ),
+        (
+            lambda: AbMcts(Fake(script=["x", "y"]), lambda text: 0.25, max_iterations=2, seed=1),
+            ["answer 1: 0.25", "answer 2: 0.25", "x"],
+            "x",
+        ),
+        (
+            lambda: SelfCaller(Fake(script=["x", "y"]), lambda text: 0.25, max_depth=1),
+            ["x", "answer judged with 0.25", "y", "answer judged with 0.25"],
+            "y",
+        ),
+    ],
+)
+def test_any_orchestrator_can_be_served_and_tells_what_it_does(
+    agent: Callable[[], Any], words: list[str], answer: str
+) -> None:
+    params = {"name": "tako", "arguments": {"prompt": "how many?"}, "_meta": {"progressToken": 1}}
+    heard = over_stdio(McpServer(agent()), *handshake(), request(1, "tools/call", params))
+    assert [message["params"]["message"] for message in heard if "method" in message] == words
+    assert heard[-1]["result"] == {"content": [{"type": "text", "text": answer}]}
 
 
 # Tapping, and mailboxes.

@@ -7,10 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.orchestrators.conductor.answer_reader import AnswerReader
+from tests.effort import examples
 
 texts = st.text(max_size=30) | st.text(alphabet='"\\{}[]nu\n😀é,:', max_size=30)
 ESCAPED = st.lists(
@@ -42,6 +43,7 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(bounds)]
 
 
+@settings(max_examples=examples(0.6))
 @given(
     before=others,
     answer=texts,
@@ -69,6 +71,7 @@ def test_any_cut_gives_the_same_answer(text: str, places: list[int]) -> None:
     assert read(cut(text, places)) == read([text]) == read(list(text))
 
 
+@settings(max_examples=examples(0.6))
 @given(text=st.text(max_size=60))
 def test_any_text_is_read(text: str) -> None:
     read([text])

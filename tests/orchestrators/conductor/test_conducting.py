@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tako.errors import InvalidInput, OutputInvalid, ProviderError, TakoError, TransportError
+from tako.errors import OutputInvalid, ProviderError, TakoError, TransportError
 from tako.events import (
     AssistantText,
     AssistantThinking,
@@ -30,8 +30,7 @@ from tako.models import (
     Usage,
 )
 from tako.orchestrators.conductor import Conductor, ConductorResult, Worker
-from tako.orchestrators.single_agent import SingleAgent
-from tako.providers import Fake, Provider
+from tako.providers import Fake
 from tako.providers.fake import Reply, Truncated
 from tako.testing import Faults, Simulator, check_history
 from tests.orchestrators.conductor.kit import answer, deltas, own, plan
@@ -227,8 +226,8 @@ def test_a_cancel_at_any_moment_gives_back_what_there_is(streaming: bool) -> Non
 
     _, _, effects = run(Faults())
     texts = set()
-    for number in range(0, effects + 1, 2 if streaming else 1):
-        during = [Faults(cancel_during=number)] if number % 4 == 0 else []
+    for number in range(0, effects + 1, 3 if streaming else 1):
+        during = [Faults(cancel_during=number)] if number % 2 == 0 else []
         for faults in (Faults(cancel_after=number), *during):
             made, events, _ = run(faults)
             result: Any = made.result
@@ -348,63 +347,4 @@ def test_a_conductor_works_for_another_and_says_who_speaks() -> None:
     (team,) = result.sub_agents
     assert team.model == "Conductor" and [one.path for one in team.sub_agents] == [
         ("team:step1-1", "code:step1-1")
-    ]
-
-
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"coordinator": "openai:gpt"}, "coordinator must be .* write tako.provider"),
-    ({"coordinator": SingleAgent(Fake())}, "coordinator must be"),
-    ({"workers": []}, "workers should be a dict"),
-    ({"workers": {}}, "workers is empty"),
-    ({"workers": {"code": "openai:gpt"}}, r"workers\['code'\]: Worker: runs .* write tako.provider"),
-    ({"workers": {" ": Fake()}}, "a worker's name"),
-    ({"workers": {1: Fake()}}, "a worker's name"),
-    ({"workers": {"code": Fake()}, "tools": [1]}, r"workers\['code'\]: "),
-    ({"max_steps": 0}, "max_steps"),
-    ({"max_fanout": 0}, "max_fanout"),
-    ({"max_fanout": True}, "max_fanout"),
-    ({"plan_retries": -1}, "plan_retries"),
-    ({"max_tokens": 0}, "max_tokens"),
-    ({"temperature": "hot"}, "temperature"),
-    ({"worker_timeout_secs": 0}, "worker_timeout_secs"),
-    ({"worker_timeout_secs": "120"}, "worker_timeout_secs"),
-    ({"fail_fast": 1}, "fail_fast"),
-    ({"join": "some"}, "join should be"),
-    ({"verifier": 7}, "verifier"),
-    ({"system": 7}, "system"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("options", "words"), WRONG)
-def test_a_wrong_argument_is_named(options: dict[str, Any], words: str) -> None:
-    given_ones: dict[str, Any] = {"coordinator": Fake(), "workers": {"code": Fake()}, **options}
-    with pytest.raises(InvalidInput, match=words):
-        Conductor(**given_ones)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"runs": None}, "runs should be a provider"),
-        ({"description": 7}, "description"),
-        ({"timeout": 0}, "timeout"),
-        ({"tools": "read"}, "tools should be a list"),
-        ({"runs": SingleAgent(Fake()), "tools": [print_it]}, "tools are for a provider"),
-    ],
-)
-def test_a_wrong_argument_of_a_worker_is_named(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidInput, match=f"Worker: {words}"):
-        Worker(**{"runs": Fake(), **options})
-
-
-def test_the_prompt_is_checked_before_a_model_is_paid() -> None:
-    one = conductor(answer("x"))
-    with pytest.raises(InvalidInput, match="prompt should be text"):
-        one.run_sync(7)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="steering"):
-        one.run_sync("go", steering=1)
-    assert requests(one) == [] and isinstance(one.coordinator, Provider)
-    assert repr(one) == "<Conductor on fake:test, workers: code, math>" and list(one.workers) == [
-        "code",
-        "math",
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from tako.effects import Flow, Sleep
 from tako.errors import ProviderError
-from tako.events import SubAgentEvent, ToolCallResult, ToolCallStart, VerifierScore
+from tako.events import SubAgentEvent, ToolCallResult, ToolCallStart
 from tako.models import AudioPart, DocumentPart, ImagePart, Message, TextPart, Usage
 from tako.orchestrators.base import Orchestrator, Prompt
 from tako.orchestrators.conductor import Conductor, Quorum, Worker
@@ -20,8 +20,7 @@ from tako.orchestrators.single_agent import SingleAgent
 from tako.providers import Fake, PythonProvider
 from tako.testing import Faults, Simulator
 from tako.tools import Tool, tool
-from tako.verifiers.base import Candidate, Score, Verifier, Watch
-from tests.orchestrators.conductor.kit import answer, own, plan
+from tests.orchestrators.conductor.kit import answer, plan
 from tests.orchestrators.kit import Recorded, replied, results
 from tests.orchestrators.kit import call as tool_call
 
@@ -347,56 +346,6 @@ def test_the_principal_goes_with_the_task() -> None:
 
     Simulator().run(Conductor(Fake(script=[plan(("a", "x")), END]), {"a": Asking()}), "go", tenant_id="acme")
     assert seen == [("acme", ("a:step1-1",), 1)]
-
-
-# The verifier.
-
-
-class Lengths(Verifier):
-    """Scores by length, also of what still grows; its judge has used something."""
-
-    def score_flow(self, candidate: Candidate) -> Flow[Score]:
-        yield Sleep(1.0)
-        if candidate.text == "odd":
-            raise ProviderError("cannot judge this")
-        used = Usage(input_tokens=100, output_tokens=0)
-        return Score(value=min(1.0, len(candidate.text) / 10), reason=f"for {candidate.task!r}", usage=used)
-
-    def watch(self) -> Watch | None:
-        return lambda candidate: Score(value=min(1.0, len(candidate.text) / 10))
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-def test_38_each_answer_is_scored_in_a_run_and_in_a_stream(streaming: bool) -> None:
-    workers = {"a": Fake("four"), "b": failing(), "c": Fake("odd"), "d": Fake("seven77")}
-    coordinator = Recorded(plan(*[(name, "x") for name in workers]), END)
-    one, simulator = Conductor(coordinator, workers, verifier=Lengths()), Simulator()
-    run = simulator.stream(one.flow("the question", streaming=streaming))
-    events, result = list(run), run.result
-    found = result.rounds[0].results
-    assert [one.score for one in found] == [0.4, None, None, 0.7]
-    assert [one.reason for one in found] == [
-        "for 'the question'",
-        "",
-        "cannot judge this",
-        "for 'the question'",
-    ]
-    assert simulator.now == pytest.approx(1.0)  # side by side
-    assert result.usage.input_tokens == 2 + 4 + 200
-    told = coordinator.requests[1].messages[-1].text
-    assert "[score 0.40: for 'the question']" in told and "[not scored: cannot judge this]" in told
-    if streaming:
-        scores = [event for event in own(events) if isinstance(event, VerifierScore)]
-        assert [(one.step, one.branch, one.score) for one in scores if not one.is_partial] == [
-            (1, 1, 0.4),
-            (1, 4, 0.7),
-        ]
-        assert {one.branch for one in scores if one.is_partial} == {1, 3, 4}
-
-
-def test_a_function_is_a_verifier() -> None:
-    found, _, _ = one_round({"a": Fake("fine")}, ("a", "x"), verifier=lambda task, text: (0.25, task + text))
-    assert (found[0].score, found[0].reason) == (0.25, "the questionfine")
 
 
 def test_the_events_of_a_round_in_their_order() -> None:

@@ -7,11 +7,12 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.orchestrators.conductor import json_in_prose
 from tako.orchestrators.conductor.json_in_prose import DEEPEST, LONGEST, objects_in
+from tests.effort import examples
 
 PIECES = st.sampled_from(['{"', "{", "}", '"', "\\", "[", "]", ":", ",", " ", "a", "1", "{}", '{"a":', "\n"])
 junk = st.lists(PIECES, max_size=60).map("".join)
@@ -23,6 +24,7 @@ values = st.recursive(
 objects = st.dictionaries(st.text(max_size=4), values, max_size=4)
 
 
+@settings(max_examples=examples(0.6))
 @given(before=st.text(max_size=40) | junk, found=objects, after=st.text(max_size=40) | junk)
 def test_whatever_stands_around_an_object_it_is_found(before: str, found: Any, after: str) -> None:
     """Defect 33."""

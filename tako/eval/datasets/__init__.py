@@ -1,0 +1,1 @@
+"""Public benchmarks where the first tako had them: in `tako.eval.datasets.external`."""
