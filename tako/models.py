@@ -195,6 +195,10 @@ class Usage(Value):
         """Input and output together, as far as they are known."""
         return (self.input_tokens or 0) + (self.output_tokens or 0)
 
+    def __getitem__(self, name: str) -> Any:
+        """The same as the attribute, for those who read a usage as a dict."""
+        return self.__dict__[name]
+
     def __add__(self, other: Usage) -> Usage:
         """The sum field by field; what neither knows stays None. `raw` belongs to one call only."""
         if type(other) is not Usage:

@@ -39,7 +39,7 @@ FILES = {
     ROOT / "tako" / "training" / "__main__.py",
     # The command line of evaluations: what it reads and writes, and whom a name at a terminal means.
     ROOT / "tako" / "eval" / "__main__.py",
-    ROOT / "tako" / "eval" / "cli.py",
+    ROOT / "tako" / "eval" / "command_line.py",
     ROOT / "tako" / "eval" / "files.py",
     ROOT / "tako" / "eval" / "names.py",
     # Blocking functions, reached through Call.

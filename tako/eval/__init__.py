@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tako.eval.attempting import RunFn
-    from tako.eval.cli import cli
+    from tako.eval.command_line import cli
     from tako.eval.evaluation import AttemptDone, Eval
     from tako.eval.external import load_dataset, load_gpqa_diamond, load_swe_bench_lite
     from tako.eval.files import load_jsonl, write_report
@@ -63,7 +63,7 @@ __all__ = [
 
 _NAMES_OF = {
     "attempting": "RunFn",
-    "cli": "cli",
+    "command_line": "cli",
     "evaluation": "AttemptDone Eval",
     "external": "load_dataset load_gpqa_diamond load_swe_bench_lite",
     "files": "load_jsonl write_report",

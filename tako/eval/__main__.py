@@ -2,6 +2,6 @@ from __future__ import annotations
 
 import sys
 
-from tako.eval.cli import cli
+from tako.eval.command_line import cli
 
 sys.exit(cli())

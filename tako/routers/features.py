@@ -60,7 +60,7 @@ def featurise_text(text: str) -> list[float]:
     """The sixteen features of a text."""
     data = text.encode("utf-8", "surrogatepass")  # a text that no encoder takes has features too
     size = len(data)
-    share = 1 / size if size else 0.0
+    over = size or 1
     lower = text.lower()
     opening = text.count("(")
     return [
@@ -70,14 +70,14 @@ def featurise_text(text: str) -> list[float]:
         float("`" in text),
         _says(lower, *CODE_WORDS),
         _says(text, *SYMBOLS),
-        (size - len(data.translate(None, DIGITS))) * share,
-        (size - len(data.translate(None, CAPITALS))) * share,
+        (size - len(data.translate(None, DIGITS))) / over,
+        (size - len(data.translate(None, CAPITALS))) / over,
         _says(lower, "code"),
         _says(lower, "math", "solve"),
         _says(lower, "explain", "describe"),
         _says(lower, "verify", "check", "prove"),
         min(text.count("\n") / 20, 1.0),
-        (size - len(data.translate(None, PUNCTUATION))) * share,
+        (size - len(data.translate(None, PUNCTUATION))) / over,
         float(0 < opening == text.count(")")),
         1.0,
     ]

@@ -195,6 +195,46 @@ def test_a_mismatch_ends_a_run_that_would_rather_fail_by_itself() -> None:
         run(make("b"), journal)
 
 
+@pytest.mark.parametrize("seconds", [None, 0.5])
+def test_a_token_is_cancelled_again_if_it_was_that_which_stopped_the_flow(seconds: float | None) -> None:
+    def stopping(token: CancellationToken) -> Flow[None]:
+        yield Sleep(1)
+        token.cancel()
+        yield Sleep(1)
+
+    def make() -> Flow[Any]:
+        token = CancellationToken()
+        try:
+            yield from within(seconds, as_task(stopping(token), Task("stop", lambda: 1)), token)
+        except TakoError as error:
+            return [type(error).__name__, token.is_cancelled, (yield from work("c"))]
+
+    journal = Journal.memory()
+    expected = run(make, journal)
+    assert expected[:2] == (["Interrupted", True] if seconds is None else ["TimedOut", False])
+    assert run(make, Journal.replay(journal)) == expected
+
+
+def test_a_gather_that_was_cut_short_gives_what_it_had_again() -> None:
+    def gathering() -> Flow[Any]:
+        try:
+            yield Gather((work("a", 5), work("b", 0.5), work("c", 6)))
+        except Cancelled as error:
+            return [getattr(outcome, "value", "cut") for outcome in error.partial]
+
+    def make() -> Flow[Any]:
+        try:
+            yield from within(1, gathering())
+        except TakoError as error:
+            return [error.partial, (yield from work("d"))]
+
+    journal = Journal.memory()
+    expected = run(make, journal)
+    assert expected == [["cut", "b done", "cut"], "d done"]
+    for seed in range(4):
+        assert run(make, Journal.replay(journal), Simulator(seed)) == expected
+
+
 def test_a_replay_of_nothing_does_not_even_look_at_the_clock() -> None:
     with pytest.raises(JournalMismatch, match="the journal ends here, and the run asks for 'now'"):
         run(now, Journal.replay(Journal.memory()))

@@ -69,7 +69,7 @@ class AbMcts(Orchestrator[SearchResult]):
         provider: Provider | Orchestrator[Any] | None = None,
         verifier: Verifier | Callable[..., Any] | None = None,
         *,
-        candidates: Iterable[Provider | Orchestrator[Any]] = (),
+        candidates: Iterable[Provider | Orchestrator[Any]] | None = (),
         router: Router | Callable[..., Any] | None = None,
         max_iterations: int | None = None,
         max_simulations: int | None = None,
@@ -165,6 +165,7 @@ class AbMcts(Orchestrator[SearchResult]):
 
 def _named(provider: object, candidates: object) -> list[tuple[str, str, object]]:
     """Of each candidate the argument that it came with, a name that no other has, and itself."""
+    candidates = () if candidates is None else candidates
     if not isinstance(candidates, Iterable) or isinstance(candidates, str | Mapping):
         raise InvalidInput("candidates should be a list of providers or orchestrators")
     values = [(f"candidates[{index}]", value) for index, value in enumerate(candidates)]

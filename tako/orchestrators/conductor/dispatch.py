@@ -232,7 +232,7 @@ def _fatal(worker: str, error: Exception) -> ProviderError:
         names = ("provider", "model", "status", "code", "request_id", "retry_after", "body")
         fields = {name: getattr(error, name) for name in names}
     fatal = ProviderError(
-        f"Conductor worker {worker!r} failed (fail_fast): {_words(error)}", phase="worker", **fields
+        f"Conductor worker failed (fail_fast): {worker}: {_words(error)}", phase="worker", **fields
     )
     fatal.__cause__ = error
     return fatal

@@ -41,7 +41,7 @@ def patient(flow: Flow[T], seconds: float | None) -> Flow[T]:
     except Interrupted as error:
         if not patience.token.is_cancelled:
             raise
-        raise TimedOut(f"not done within {seconds:g} seconds", partial=error.partial) from error
+        raise TimedOut(f"worker timed out after {seconds:g}s", partial=error.partial) from error
 
 
 class _Patience:

@@ -156,8 +156,14 @@ def _hand(
 ) -> Hand:
     if not isinstance(name, str) or not name.strip() or name != name.strip() or not name.isprintable():
         raise InvalidInput(f"workers: a worker's name should be a word or two, not {name!r}")
+    if not isinstance(value, Provider | Orchestrator | Worker):
+        hint = f"; write tako.provider({value!r})" if isinstance(value, str) else ""
+        raise InvalidInput(
+            f"workers[{name!r}] must be a provider (tako.providers.*), an orchestrator or a Worker, not "
+            f"{type(value).__name__}{hint}"
+        )
     try:
-        worker = value if isinstance(value, Worker) else Worker(value)  # type: ignore[arg-type]
+        worker = value if isinstance(value, Worker) else Worker(value)
         limit = timeout if worker.timeout is None else worker.timeout
         if isinstance(worker.runs, Provider):
             given = (*tools, *[one for one in worker.tools if one not in tools])

@@ -1,4 +1,4 @@
-"""Where a thread waits for what others put in: it hears of everything, and waits no longer than it wants to."""
+"""Where a thread waits for what others put in: it hears of everything, and waits no longer than it should."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"coordinator": SingleAgent(Fake())}, "coordinator must be"),
     ({"workers": []}, "workers should be a dict"),
     ({"workers": {}}, "workers is empty"),
-    ({"workers": {"code": "openai:gpt"}}, r"workers\['code'\]: Worker: runs .* write tako.provider"),
+    ({"workers": {"code": "openai:gpt"}}, r"workers\['code'\] must be .* write tako.provider"),
     ({"workers": {" ": Fake()}}, "a worker's name"),
     ({"workers": {1: Fake()}}, "a worker's name"),
     ({"workers": {"code": Fake()}, "tools": [1]}, r"workers\['code'\]: "),

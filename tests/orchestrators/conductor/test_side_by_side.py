@@ -125,7 +125,7 @@ def test_35_a_worker_that_hangs_is_stopped_in_time_whatever_it_waits_for(arm: st
         late = time.monotonic() - began - 0.1
         release.set()
     assert late < IN_TIME + BUSY_MACHINE, f"it took {late:.3f} s more"
-    assert [done.error for done in result.rounds[0].results] == ["not done within 0.1 seconds"] * 4
+    assert [done.error for done in result.rounds[0].results] == ["worker timed out after 0.1s"] * 4
     assert result.text == "without them"
 
 
@@ -134,7 +134,7 @@ def test_27_fail_fast_stops_what_runs(arm: str) -> None:
     workers = {"asleep": Fake("late", delay_ms=30_000), "failing": PythonProvider("failing", _fails)}
     one = Conductor(Fake(script=[plan(("asleep", "x"), ("failing", "y"))]), workers, fail_fast=True)
     began = time.monotonic()
-    with pytest.raises(ValueError, match="Conductor worker 'failing' failed"):
+    with pytest.raises(ValueError, match=r"Conductor worker failed .*failing"):
         run(arm, one)
     assert time.monotonic() - began < 5.0
 
