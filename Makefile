@@ -6,15 +6,19 @@ BIN := .venv/bin
 PACKAGES := tako tako_io_sync tako_io_trio tako_io_asyncio
 PYTEST := $(BIN)/python -m pytest
 COVERED := $(PYTEST) --cov --cov-report= --cov-fail-under=0
-# The tests go in two halves, side by side: those that look at the clock, at sockets or at processes have a
-# core to themselves, and those that only compute have the other. Where others have the word (recordings,
-# the programs of others) or a scenario is played again on each arm, coverage is not counted: it would take
-# up to four times as long. The programs of others are slow to start, so something runs beside them.
+# The tests go in two halves, side by side. The one that only computes has a core to itself, and so have, first
+# in the other half, those that look at the clock, at sockets or at processes. Where others have the word
+# (recordings, the programs of others), where a scenario is played again on each arm, and where a whole program
+# or page is run, coverage is not counted: it would take up to four times as long. The programs of others are
+# slow to start, so something runs beside them.
 ON_SOCKETS := tests/adapters tests/driving tests/tools/builtin tests/mcp/test_connect.py tests/mcp/test_elsewhere.py
 PLAYED_AGAIN := tests/contracts tests/mcp/test_many_calls.py
 OTHERS := tests/mcp/interop tests/test_demo.py
 RECORDED := tests/corpus tests/interop tests/mcp/conformance
-COMPUTING := $(patsubst %,--ignore=%,$(ON_SOCKETS) $(PLAYED_AGAIN) $(OTHERS) $(RECORDED))
+WHOLE := tests/checklist tests/examples tests/test_docs.py tests/test_fuzz.py tests/test_architecture.py \
+	tests/eval/test_patches.py tests/eval/test_scaling.py tests/journal/test_search_killed.py \
+	tests/orchestrators/tree_search/test_beside_treequest.py
+COMPUTING := $(patsubst %,--ignore=%,$(ON_SOCKETS) $(PLAYED_AGAIN) $(OTHERS) $(RECORDED) $(WHOLE))
 
 .DEFAULT_GOAL := help
 .PHONY: help test test-all peers lint types demo conformance bench fuzz clean
@@ -27,10 +31,10 @@ test: peers  ## all checks and tests
 	@rm -f .coverage .coverage.*
 	@COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING) > .venv/computing.log 2>&1 & computing=$$!; \
 	COVERAGE_FILE=.coverage.sockets $(COVERED) $(ON_SOCKETS); sockets=$$?; \
-	$(PYTEST) $(OTHERS) > .venv/others.log 2>&1 & others=$$!; \
-	$(PYTEST) $(PLAYED_AGAIN) $(RECORDED); again=$$?; \
+	$(PYTEST) $(PLAYED_AGAIN); again=$$?; \
+	$(PYTEST) $(OTHERS) > .venv/others.log 2>&1 & others=$$!; $(PYTEST) $(RECORDED) $(WHOLE); whole=$$?; \
 	wait $$others; others=$$?; wait $$computing; computing=$$?; cat .venv/others.log .venv/computing.log; \
-	exit $$((sockets + again + others + computing))
+	exit $$((sockets + again + others + whole + computing))
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 test-all: export TAKO_HYPOTHESIS = thorough
