@@ -6,11 +6,11 @@ BIN := .venv/bin
 PACKAGES := tako tako_io_sync tako_io_trio tako_io_asyncio
 PYTEST := $(BIN)/python -m pytest
 COVERED := $(PYTEST) --cov --cov-report= --cov-fail-under=0
-# The tests go in two halves, side by side. The one that only computes has a core to itself, and so have, first
-# in the other half, those that look at the clock, at sockets or at processes. Where others have the word
-# (recordings, the programs of others), where a scenario is played again on each arm, and where a whole program
-# or page is run, coverage is not counted: it would take up to four times as long. The programs of others are
-# slow to start, so something runs beside them.
+# The tests go in two halves, side by side. One only computes, and has a core to itself. In the other what looks
+# at the clock, at sockets or at processes has that too, once the checks of the code are done; until then what
+# others say (recordings, their own programs, which are slow to start) is heard beside them. Where others have
+# the word, where a scenario is played again on each arm, and where a whole program or page is run, coverage is
+# not counted: it would take up to four times as long.
 ON_SOCKETS := tests/adapters tests/driving tests/tools/builtin tests/mcp/test_connect.py tests/mcp/test_elsewhere.py
 PLAYED_AGAIN := tests/contracts tests/mcp/test_many_calls.py
 OTHERS := tests/mcp/interop tests/test_demo.py
@@ -26,15 +26,17 @@ COMPUTING := $(patsubst %,--ignore=%,$(ON_SOCKETS) $(PLAYED_AGAIN) $(OTHERS) $(R
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
 
-test: peers  ## all checks and tests
-	@$(MAKE) --no-print-directory --jobs=2 lint .venv/oracles-ready
+test: peers .venv/oracles-ready  ## all checks and tests
 	@rm -f .coverage .coverage.*
-	@COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING) > .venv/computing.log 2>&1 & computing=$$!; \
+	@{ COVERAGE_FILE=.coverage.computing $(COVERED) $(COMPUTING); computing=$$?; \
+	$(PYTEST) $(WHOLE) && exit $$computing; } > .venv/computing.log 2>&1 & computing=$$!; \
+	$(MAKE) --no-print-directory lint > .venv/lint.log 2>&1 & lint=$$!; \
+	$(PYTEST) $(OTHERS) > .venv/others.log 2>&1 & others=$$!; $(PYTEST) $(RECORDED); recorded=$$?; \
+	wait $$others; others=$$?; wait $$lint; lint=$$?; cat .venv/lint.log .venv/others.log; \
 	COVERAGE_FILE=.coverage.sockets $(COVERED) $(ON_SOCKETS); sockets=$$?; \
 	$(PYTEST) $(PLAYED_AGAIN); again=$$?; \
-	$(PYTEST) $(OTHERS) > .venv/others.log 2>&1 & others=$$!; $(PYTEST) $(RECORDED) $(WHOLE); whole=$$?; \
-	wait $$others; others=$$?; wait $$computing; computing=$$?; cat .venv/others.log .venv/computing.log; \
-	exit $$((sockets + again + others + whole + computing))
+	wait $$computing; computing=$$?; cat .venv/computing.log; \
+	exit $$((lint + recorded + others + sockets + again + computing))
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 test-all: export TAKO_HYPOTHESIS = thorough

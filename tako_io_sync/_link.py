@@ -41,6 +41,7 @@ from __future__ import annotations
 
 import select
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from copy import copy
 from time import monotonic
@@ -119,48 +120,51 @@ class Stream(Protocol):
         """In a forked process: close our copies, and leave everything else alone."""
 
 
-class Waiter:
+class Waiter(Mailbox[Any]):
     """One thread's wait for something on a link; an inbox for `Driver.wait`."""
 
-    __slots__ = ("_inbox", "_link", "end", "is_done")
+    __slots__ = ("_link", "end", "is_done")
 
     def __init__(self, link: Link) -> None:
+        # As a Mailbox begins; there is one of these for each message, so each call counts.
+        self.items = deque()
+        self.lock = threading.Lock()
+        self.lock.acquire()
         self._link = link
-        self._inbox: Mailbox[Any] = Mailbox()
         self.is_done = False
         self.end = 0
         """Of a Tell: how many bytes the link has to have written."""
 
     def put(self, item: Any) -> None:
         """Have `get` return. From any thread, also in a signal handler: takes no lock of the link."""
-        self._inbox.put(item)
+        super().put(item)
         if self._link.reader is self:
             self._link.waker.set()
 
     def get(self, *, timeout: float | None = None) -> Any:
         """WAKE, or None: something has changed. Raises Empty after the seconds."""
-        link, inbox = self._link, self._inbox
+        link, items = self._link, self.items
         if link.reader is not self:
-            return None if self.is_done else inbox.get(timeout=timeout)
+            return None if self.is_done else super().get(timeout=timeout)
         end = None if timeout is None else monotonic() + timeout
-        while inbox.empty():
+        while not items:
             link.read(self, timeout)
             if self.is_done:
                 return None
-            if end is not None and (timeout := end - monotonic()) <= 0 and inbox.empty():
+            if end is not None and (timeout := end - monotonic()) <= 0 and not items:
                 raise Empty
-        return inbox.get()
+        return items.popleft()
 
     def finish(self) -> None:
         """It has come. Called under the lock."""
         self.is_done = True
         self._link.waiters.pop(self, None)
-        self._inbox.put(None)
+        super().put(None)
 
     def succeed(self) -> None:
         """Nobody reads now: it is to. Called under the lock."""
         self._link.reader = self
-        self._inbox.put(None)
+        super().put(None)
 
 
 class Link:

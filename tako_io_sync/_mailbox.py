@@ -24,27 +24,26 @@ T = TypeVar("T")
 class Mailbox(Generic[T]):
     """Many may put in; one takes out."""
 
-    __slots__ = ("_items", "_lock")
+    __slots__ = ("items", "lock")
 
     def __init__(self) -> None:
-        self._items: deque[T] = deque()
-        self._lock = Lock()
-        self._lock.acquire()
+        self.items: deque[T] = deque()
+        """What is in it, for the one who takes out."""
+        self.lock = Lock()
+        self.lock.acquire()
 
     def put(self, item: T) -> None:
-        self._items.append(item)
-        try:
-            self._lock.release()
-        except RuntimeError:
-            pass  # it is free: there was something already, or has been
+        self.items.append(item)
+        if self.lock.locked():
+            try:
+                self.lock.release()
+            except RuntimeError:
+                pass  # somebody else has put something in at this very moment
 
     def get(self, *, timeout: float | None = None) -> T:
         """The next; raises Empty after the seconds."""
-        items = self._items
+        items = self.items
         while not items:
-            if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+            if not self.lock.acquire(timeout=-1 if timeout is None else timeout):
                 raise Empty
         return items.popleft()
-
-    def empty(self) -> bool:
-        return not self._items

@@ -119,7 +119,7 @@ class Readiness:
         if not events:
             raise Empty
         self._waker.clear()
-        return _READY if self._inbox.empty() else self._inbox.get()
+        return self._inbox.get() if self._inbox.items else _READY
 
     def wait(self, driver: Driver, waiting: socket.socket, what: int, seconds: float | None) -> None:
         """Until it is ready; raises TimeoutError after the seconds, or Interrupted."""

@@ -44,7 +44,7 @@ def test_everything_that_several_put_in_comes_out_in_order() -> None:
     taken = [box.get(timeout=10) for _ in range(8_000)]
     for who in range(4):
         assert [number for whose, number in taken if whose == who] == list(range(2_000))
-    assert box.empty()
+    assert not box.items
     with pytest.raises(Empty):
         box.get(timeout=0.0)
 
