@@ -18,7 +18,7 @@ SLOW_MACHINE = [HealthCheck.too_slow]
 
 settings.register_profile(
     "quick",
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
     database=DATABASE,
