@@ -7,6 +7,7 @@ at each run: a check says something about the change, not about the day. New one
 
 from __future__ import annotations
 
+import gc
 import os
 
 from hypothesis import HealthCheck, settings
@@ -27,3 +28,9 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2000)
 settings.load_profile(os.environ.get("TAKO_HYPOTHESIS", "quick"))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are there to stay: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
