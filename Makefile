@@ -9,8 +9,8 @@ COVERED := $(PYTEST) --cov --cov-report= --cov-fail-under=0
 # The tests go in two halves, side by side. One only computes, and has a core to itself. In the other what looks
 # at the clock, at sockets or at processes has that too, once the checks of the code are done; until then what
 # others say (recordings, their own programs, which are slow to start) is heard beside them. Where others have
-# the word, where a scenario is played again on each arm, where a whole program or page is run,
-# and where examples are drawn by the thousand, coverage is not counted: it would take up to four times as long.
+# the word, where a scenario is played again on each arm, where a whole program or page is run, and where
+# examples are drawn by the thousand, coverage is not counted: it would take up to four times as long.
 ON_SOCKETS := tests/adapters tests/driving tests/tools/builtin tests/mcp/test_connect.py tests/mcp/test_elsewhere.py
 PLAYED_AGAIN := tests/contracts tests/checklist tests/mcp/test_many_calls.py
 OTHERS := tests/mcp/interop tests/test_demo.py
